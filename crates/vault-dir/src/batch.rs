@@ -1,0 +1,280 @@
+//! New keys: all of them, or none.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use sw_keys::{Keystore, KeystoreError};
+use sw_spec::PublicKeyBytes;
+
+use crate::{
+    ConfigError, Overwrite, VaultConfig, VaultDir, VaultLock, WriteError,
+    batch_move::move_into_place,
+    create_private_dir,
+    keystore_index::{is_keystore_name, keystore_files},
+    open_keystore::read_keystore,
+    private_file::{check_target, sync_dir, write_new},
+};
+
+/// New keys could not be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// `config.json` cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file cannot be written. Nothing has been added.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A directory cannot be read or changed.
+    #[error("`{path}` cannot be read or changed")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A name that is not that of a file in the keystores' directory.
+    #[error("`{name}` cannot be the name of a keystore or password file")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A keystore that could not be read again.
+    #[error("`{name}` would not be a keystore")]
+    Keystore {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<KeystoreError>,
+    },
+    /// A key that is there already: the index in `config.json` is behind the keystores.
+    #[error(
+        "the key {public_key} is in `{keystore}` already: `mnemonic_next_index` in `config.json` is behind the keystores"
+    )]
+    KeyExists {
+        /// The key.
+        public_key: PublicKeyBytes,
+        /// The keystore that holds it.
+        keystore: PathBuf,
+    },
+    /// An index before the present one: keys would be made twice.
+    #[error("the next index cannot go back from {from} to {to}")]
+    IndexGoesBack {
+        /// The index in `config.json`.
+        from: u32,
+        /// The one to be written.
+        to: u32,
+    },
+    /// The keys are stored, but not all in their place. Nothing is lost, and nothing is to be made again.
+    #[error(
+        "the new keys are complete in `{path}`, but could not be moved into place: mend the cause and run this again"
+    )]
+    NotMoved {
+        /// Where they are.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: Box<BatchError>,
+    },
+}
+
+impl BatchError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// A batch of new keys on its way to the disk.
+///
+/// The files are first written into `.new-keys`, a directory of their own, together with the deposit data and the
+/// `config.json` that belong to them. Renaming that directory to `.new-keys.ready` is the moment in which they come to be:
+///
+/// 1. before it, the vault's directory is as it was, and a leftover `.new-keys` is removed by the next run;
+/// 2. after it, everything is on the disk. The keystores are moved into `keystores`, then `deposit_data.json` into its
+///    place (the one before it is kept as `deposit_data.json.bak-<n>`), then `config.json`. A run that finds
+///    `.new-keys.ready` first moves what is left in it.
+///
+/// So the index in `config.json` moves on exactly when the keys are there, whatever cuts a run short. The lock keeps other
+/// runs out.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    dir: &'a VaultDir,
+    config: VaultConfig,
+    staging: PathBuf,
+    /// The new keys, with the names of their files.
+    keys: HashMap<PublicKeyBytes, String>,
+    names: Vec<String>,
+}
+
+/// What a batch has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The new `config.json`.
+    pub config: VaultConfig,
+    /// Where the deposit data that was there before is now.
+    pub previous_deposit_data: Option<PathBuf>,
+}
+
+impl<'a> Batch<'a> {
+    /// Starts a batch, after finishing one that was cut short when its keys were already there.
+    ///
+    /// The first index of the batch is that of [`Batch::config`], which is only known now.
+    pub fn begin(lock: &'a VaultLock) -> Result<Self, BatchError> {
+        Self::finish_interrupted(lock)?;
+        let dir = lock.dir();
+        let config = VaultConfig::load(dir)?;
+        let staging = staging(dir);
+        remove_dir(&staging)?;
+        create_private_dir(&staging.join(KEYSTORES))?;
+        Ok(Self {
+            dir,
+            config,
+            staging,
+            keys: HashMap::new(),
+            names: Vec::new(),
+        })
+    }
+
+    /// Moves the keys of a batch that was cut short into place; returns whether there was one.
+    ///
+    /// To be called by whoever takes the lock and reads keystores or `config.json`.
+    pub fn finish_interrupted(lock: &VaultLock) -> Result<bool, BatchError> {
+        let ready = ready(lock.dir());
+        if !ready.is_dir() {
+            return Ok(false);
+        }
+        finish(lock.dir(), &ready).map(|_previous| true)
+    }
+
+    /// The settings as they are before the batch.
+    pub fn config(&self) -> &VaultConfig {
+        &self.config
+    }
+
+    /// Writes a file of the keystores' directory: a keystore, or the password of one.
+    pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), BatchError> {
+        let unfit = name.is_empty() || name.len() > 255 || name.starts_with('.') || name.contains(['/', '\0']);
+        if unfit {
+            return Err(BatchError::Name { name: name.to_owned() });
+        }
+        if is_keystore_name(name) {
+            let parsed = Keystore::parse(bytes);
+            let keystore = parsed.map_err(|source| BatchError::Keystore {
+                name: name.to_owned(),
+                source: Box::new(source),
+            })?;
+            if let Some(public_key) = keystore.public_key()
+                && let Some(first) = self.keys.insert(public_key, name.to_owned())
+            {
+                return Err(BatchError::KeyExists {
+                    public_key,
+                    keystore: first.into(),
+                });
+            }
+        }
+        write_new(&self.staging.join(KEYSTORES).join(name), bytes)?;
+        self.names.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Makes the batch part of the vault: its files, the deposit data that goes with them, and the next index.
+    ///
+    /// # Errors
+    ///
+    /// After any error but [`BatchError::NotMoved`] the vault's directory is as it was.
+    pub fn commit(self, next_index: u32, deposit_data: Option<&[u8]>) -> Result<Committed, BatchError> {
+        let from = self.config.mnemonic_next_index;
+        if next_index < from {
+            return Err(BatchError::IndexGoesBack { from, to: next_index });
+        }
+        self.check_against_the_vault()?;
+        let config = VaultConfig {
+            mnemonic_next_index: next_index,
+            ..self.config.clone()
+        };
+        if let Some(bytes) = deposit_data {
+            write_new(&self.staging.join(DEPOSIT_DATA), bytes)?;
+        }
+        write_new(&self.staging.join(CONFIG), config.to_json().as_bytes())?;
+        sync_dir(&self.staging.join(KEYSTORES))?;
+        sync_dir(&self.staging)?;
+        let ready = ready(self.dir);
+        fs::rename(&self.staging, &ready).map_err(BatchError::io(&ready))?;
+        let moved = sync_dir(self.dir.root())
+            .map_err(BatchError::from)
+            .and_then(|()| finish(self.dir, &ready));
+        match moved {
+            Ok(previous_deposit_data) => Ok(Committed {
+                config,
+                previous_deposit_data,
+            }),
+            Err(source) if matches!(source, BatchError::NotMoved { .. }) => Err(source),
+            Err(source) => Err(BatchError::NotMoved {
+                path: ready,
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    /// Nothing may be in the way once the keys have come to be.
+    fn check_against_the_vault(&self) -> Result<(), BatchError> {
+        check_target(&self.dir.config(), Overwrite::Replace)?;
+        check_target(&self.dir.deposit_data(), Overwrite::Replace)?;
+        let keystores = self.dir.keystores();
+        create_private_dir(&keystores)?;
+        for name in &self.names {
+            check_target(&keystores.join(name), Overwrite::Refuse)?;
+        }
+        for path in keystore_files(&keystores).map_err(BatchError::io(&keystores))? {
+            // One that cannot be read is not for this command to refuse.
+            let stated = read_keystore(&path).ok().and_then(|keystore| keystore.public_key());
+            if let Some(public_key) = stated.filter(|key| self.keys.contains_key(key)) {
+                return Err(BatchError::KeyExists {
+                    public_key,
+                    keystore: path,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Batch<'_> {
+    /// What was not committed goes. If that fails, the next run does it.
+    fn drop(&mut self) {
+        let _ = remove_dir(&self.staging);
+    }
+}
+
+fn finish(dir: &VaultDir, ready: &Path) -> Result<Option<PathBuf>, BatchError> {
+    move_into_place(dir, ready).map_err(|source| BatchError::NotMoved {
+        path: ready.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn remove_dir(path: &Path) -> Result<(), BatchError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BatchError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn staging(dir: &VaultDir) -> PathBuf {
+    dir.root().join(".new-keys")
+}
+
+fn ready(dir: &VaultDir) -> PathBuf {
+    dir.root().join(".new-keys.ready")
+}
+
+pub(crate) const KEYSTORES: &str = "keystores";
+pub(crate) const DEPOSIT_DATA: &str = "deposit_data.json";
+pub(crate) const CONFIG: &str = "config.json";

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod batch_move;
+mod config;
+mod derivations;
+mod keystore_index;
+mod lock;
+mod open_keystore;
+mod private_file;
+mod secret_file;
+mod vault_dir;
+
+pub use batch::{Batch, BatchError, Committed};
+pub use config::{ConfigError, VaultConfig};
+pub use keystore_index::{IndexError, KeystoreFault, KeystoreIndex};
+pub use lock::{LockError, VaultLock};
+pub use open_keystore::{LikelyCause, OpenKeystoreError, PasswordSource};
+pub use private_file::{Overwrite, WriteError, create_private_dir, write_private};
+pub use secret_file::{PasswordFileError, ReadSecretError, load_or_create_password, read_secret_file};
+pub use sw_keys::{ExposeSecret, SecretString};
+pub use vault_dir::VaultDir;
