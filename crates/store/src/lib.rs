@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod dump;
+mod error;
+mod validator_index;
+
+pub use dump::{DUMP_RECORD_LENGTH, DumpError};
+pub use error::StoreError;
+pub use validator_index::ValidatorIndex;
