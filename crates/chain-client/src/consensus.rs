@@ -1,0 +1,259 @@
+//! The consensus chain through the Beacon API of several nodes.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use alloy_primitives::{Address, B256};
+use futures::future::join_all;
+use sw_spec::{Epoch, ForkVersion, Gwei, NetworkSpec, PublicKeyBytes, RedactedUrl, Slot};
+
+use crate::{
+    EndpointFailure, EndpointFault,
+    endpoints::{Endpoints, Failed, NoAnswer},
+};
+use beacon::Beacon;
+
+mod beacon;
+
+/// Limits of a [`ConsensusClient`].
+#[derive(Debug, Clone)]
+pub struct ConsensusOptions {
+    /// How long one request may take, to the last byte of its answer.
+    pub request_timeout: Duration,
+    /// How long all endpoints together are tried before a call fails.
+    pub retry_budget: Duration,
+    /// The longest answer that is read, in bytes after decompression.
+    pub body_limit: usize,
+}
+
+impl Default for ConsensusOptions {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(60),
+            retry_budget: Duration::from_secs(120),
+            body_limit: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// The constants of a beacon chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Genesis {
+    /// Unix time of slot 0.
+    pub genesis_time: u64,
+    /// What exits are bound to.
+    pub genesis_validators_root: B256,
+    /// What deposits are bound to.
+    pub genesis_fork_version: ForkVersion,
+}
+
+/// What one endpoint says of itself.
+#[derive(Debug)]
+pub struct ConsensusStatus {
+    /// The endpoint.
+    pub endpoint: RedactedUrl,
+    /// Whether it is catching up.
+    pub is_syncing: bool,
+    /// Whether its head is not verified by an execution node yet.
+    pub is_optimistic: bool,
+    /// Whether its execution node is down.
+    pub el_offline: bool,
+    /// Its head.
+    pub head_slot: Option<Slot>,
+    /// How many slots it lags behind.
+    pub sync_distance: u64,
+    /// Why it gave no answer.
+    pub error: Option<EndpointFault>,
+}
+
+impl ConsensusStatus {
+    /// Whether its word on the chain can be taken.
+    pub fn is_ready(&self) -> bool {
+        self.error.is_none() && !self.is_syncing && !self.is_optimistic && !self.el_offline
+    }
+}
+
+/// The latest block that cannot be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinalizedBlock {
+    /// Its slot.
+    pub slot: Slot,
+    /// The number of its execution block.
+    pub block_number: u64,
+    /// The hash of its execution block.
+    pub block_hash: B256,
+    /// Unix time of its execution block.
+    pub timestamp: u64,
+}
+
+impl FinalizedBlock {
+    /// The epoch of its slot.
+    pub fn epoch(&self, network: &NetworkSpec) -> Epoch {
+        Epoch(self.slot.0.checked_div(network.slots_per_epoch).unwrap_or(0))
+    }
+}
+
+/// The deposit contract that a consensus node follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeaconDepositContract {
+    /// The execution chain.
+    pub chain_id: u64,
+    /// The contract.
+    pub address: Address,
+}
+
+/// A validator, as the beacon state has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeaconValidator {
+    /// Its index in the state.
+    pub index: u64,
+    /// Its key.
+    pub public_key: PublicKeyBytes,
+    /// What it has.
+    pub balance: Gwei,
+    /// Its state in life: `pending_queued`, `active_ongoing`, `exited_unslashed` and so on.
+    pub status: String,
+    /// Where its stake is paid out.
+    pub withdrawal_credentials: B256,
+    /// From when it validates; the far future while it is not decided.
+    pub activation_epoch: Epoch,
+    /// From when it does not any more; the far future while it is not decided.
+    pub exit_epoch: Epoch,
+}
+
+/// A read of the consensus chain that gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsensusError {
+    /// Every endpoint was tried, or is resting after a failure.
+    #[error("no consensus endpoint gave an answer: {}", EndpointFailure::list(.0))]
+    Unavailable(Vec<EndpointFailure>),
+}
+
+impl ConsensusError {
+    /// Whether time may cure it.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(failures) => failures.iter().any(|failure| failure.fault.is_retryable()),
+        }
+    }
+}
+
+/// The consensus chain through one or more nodes: they are asked in order, and the next takes over when one fails.
+#[derive(Clone)]
+pub struct ConsensusClient {
+    endpoints: Arc<Endpoints<Beacon>>,
+}
+
+impl ConsensusClient {
+    /// A client of these endpoints, the preferred one first. `client` should not follow redirects.
+    pub fn new(client: reqwest::Client, endpoints: Vec<RedactedUrl>, options: ConsensusOptions) -> Self {
+        let nodes = endpoints.into_iter().map(|url| {
+            let (timeout, limit) = (options.request_timeout, options.body_limit);
+            (
+                url.clone(),
+                Beacon {
+                    client: client.clone(),
+                    url,
+                    timeout,
+                    limit,
+                },
+            )
+        });
+        Self {
+            endpoints: Arc::new(Endpoints::new(nodes, options.retry_budget)),
+        }
+    }
+
+    /// What every endpoint says of itself.
+    pub async fn syncing(&self) -> Vec<ConsensusStatus> {
+        join_all(self.endpoints.all().iter().map(|endpoint| async {
+            let endpoint_url = endpoint.url.clone();
+            match endpoint.client.syncing().await {
+                Ok(said) => ConsensusStatus {
+                    endpoint: endpoint_url,
+                    ..said
+                },
+                Err(fault) => ConsensusStatus {
+                    error: Some(fault),
+                    ..ConsensusStatus::unknown(endpoint_url)
+                },
+            }
+        }))
+        .await
+    }
+
+    /// The constants of the chain.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn genesis(&self) -> Result<Genesis, ConsensusError> {
+        self.first_answer(async |beacon| beacon.genesis().await).await
+    }
+
+    /// The constants of the chain by the word of every endpoint: each may have to take over.
+    pub async fn every_genesis(&self) -> Vec<(RedactedUrl, Result<Genesis, EndpointFault>)> {
+        join_all(self.endpoints.all().iter().map(|endpoint| async {
+            let genesis = endpoint.client.genesis().await;
+            (endpoint.url.clone(), genesis)
+        }))
+        .await
+    }
+
+    /// The latest block that cannot be undone, with the execution block in it.
+    ///
+    /// # Errors
+    /// When no endpoint answers with one that its execution node has verified.
+    pub async fn finalized(&self) -> Result<FinalizedBlock, ConsensusError> {
+        self.first_answer(async |beacon| beacon.finalized().await).await
+    }
+
+    /// The deposit contract that the chain follows.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn deposit_contract(&self) -> Result<BeaconDepositContract, ConsensusError> {
+        self.first_answer(async |beacon| beacon.deposit_contract().await).await
+    }
+
+    /// Those of the validators that the chain knows at its head.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn validators(&self, keys: &[PublicKeyBytes]) -> Result<Vec<BeaconValidator>, ConsensusError> {
+        let mut validators = Vec::new();
+        for keys in keys.chunks(KEYS_A_REQUEST) {
+            validators.extend(self.first_answer(async |beacon| beacon.validators(keys).await).await?);
+        }
+        Ok(validators)
+    }
+
+    async fn first_answer<T>(
+        &self,
+        ask: impl AsyncFn(&Beacon) -> Result<T, EndpointFault>,
+    ) -> Result<T, ConsensusError> {
+        let ask = &ask;
+        let answer = self.endpoints.first_answer::<T, Infallible, _>(|endpoint| async move {
+            ask(&endpoint.client).await.map_err(Failed::Endpoint)
+        });
+        answer.await.map_err(|error| match error {
+            NoAnswer::Unavailable(failures) => ConsensusError::Unavailable(failures),
+            NoAnswer::Request(never) => match never {},
+        })
+    }
+}
+
+impl ConsensusStatus {
+    fn unknown(endpoint: RedactedUrl) -> Self {
+        Self {
+            endpoint,
+            is_syncing: false,
+            is_optimistic: false,
+            el_offline: false,
+            head_slot: None,
+            sync_distance: 0,
+            error: None,
+        }
+    }
+}
+
+const KEYS_A_REQUEST: usize = 1000;

@@ -1,0 +1,278 @@
+//! One HTTP request to one endpoint: bounded in time and in bytes, with nothing secret in what it says of failures.
+
+use std::time::Duration;
+
+use reqwest::{
+    RequestBuilder, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
+use sw_spec::RedactedUrl;
+use tokio::time::Instant;
+use tracing::debug;
+
+/// Why an endpoint gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointFault {
+    /// Nobody answers there, or TLS cannot be agreed on.
+    #[error("cannot connect")]
+    Unreachable(#[source] reqwest::Error),
+    /// The answer did not come in time, or trickled.
+    #[error("no complete answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke")]
+    Broken(#[source] reqwest::Error),
+    /// The request was sent elsewhere. Redirects are not followed: they could carry it to another node.
+    #[error("it redirects elsewhere")]
+    Redirected,
+    /// Too many requests.
+    #[error("it limits the rate of requests")]
+    RateLimited {
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// An HTTP status other than success.
+    #[error("it answers HTTP {status}: {message}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// The beginning of the body.
+        message: String,
+    },
+    /// More bytes than such an answer can have.
+    #[error("its answer is longer than {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not the answer that the request asks for.
+    #[error("its answer is malformed: {0}")]
+    Malformed(String),
+    /// A JSON-RPC error that speaks of the node and not of the request.
+    #[error("it answers with error {code}: {message}")]
+    Answered {
+        /// The JSON-RPC error code.
+        code: i64,
+        /// The beginning of the message.
+        message: String,
+    },
+    /// It serves another chain than the one that is wanted.
+    #[error("it is on chain {found}, not on chain {expected}")]
+    WrongChain {
+        /// The chain that is wanted.
+        expected: u64,
+        /// The chain it is on.
+        found: u64,
+    },
+    /// It does not know the whole chain yet.
+    #[error("it is still syncing")]
+    Syncing,
+    /// It stopped following the chain, though it does not say so.
+    #[error("it does not have block {block}, which is final")]
+    Behind {
+        /// A block that every sound node has.
+        block: u64,
+    },
+    /// A consensus node speaks of blocks that no execution node has verified.
+    #[error("its blocks are not verified by an execution node yet")]
+    Optimistic,
+}
+
+impl EndpointFault {
+    /// Whether time may cure it.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::WrongChain { .. } | Self::Redirected => false,
+            Self::Status { status, .. } => !matches!(status, 400 | 401 | 403 | 405),
+            _ => true,
+        }
+    }
+
+    /// Whether the request may have reached the node all the same.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable(_) | Self::RateLimited { .. } | Self::WrongChain { .. }
+        )
+    }
+
+    /// How long the endpoint asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The fault and its causes in one line, for lists of several faults.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
+            cause = error.source();
+        }
+        line
+    }
+}
+
+/// What came back, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+    retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// The fault that an unsuccessful status is.
+    pub(crate) fn fault(&self, url: &RedactedUrl) -> EndpointFault {
+        let asks_for_a_pause = self.status == StatusCode::SERVICE_UNAVAILABLE && self.retry_after.is_some();
+        if self.status == StatusCode::TOO_MANY_REQUESTS || asks_for_a_pause {
+            return EndpointFault::RateLimited {
+                retry_after: self.retry_after,
+            };
+        }
+        if self.status.is_redirection() {
+            return EndpointFault::Redirected;
+        }
+        EndpointFault::Status {
+            status: self.status.as_u16(),
+            message: excerpt(&self.body, url),
+        }
+    }
+}
+
+/// Makes a request that must be over within `timeout`, and reads at most `limit` bytes of its answer.
+///
+/// The body is read in chunks, after decompression, so that neither a huge nor a compressed answer takes more memory.
+pub(crate) async fn exchange(
+    request: RequestBuilder,
+    url: &RedactedUrl,
+    what: &str,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Answer, EndpointFault> {
+    let begun = Instant::now();
+    let result = within(request, url, timeout, limit).await;
+    let duration = begun.elapsed();
+    match &result {
+        Ok(answer) => debug!(endpoint = %url, what, ?duration, status = answer.status.as_u16(), "answered"),
+        Err(fault) => debug!(endpoint = %url, what, ?duration, error = %fault.in_one_line(), "not answered"),
+    }
+    result
+}
+
+async fn within(
+    request: RequestBuilder,
+    url: &RedactedUrl,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Answer, EndpointFault> {
+    let classify = |error: reqwest::Error| {
+        let error = error.without_url();
+        if error.is_timeout() {
+            EndpointFault::TimedOut(timeout)
+        } else if error.is_redirect() {
+            EndpointFault::Redirected
+        } else if error.is_connect() || error.is_builder() {
+            EndpointFault::Unreachable(error)
+        } else {
+            EndpointFault::Broken(error)
+        }
+    };
+    let mut response = request.timeout(timeout).send().await.map_err(classify)?;
+    if response.url().origin() != url.expose_url().origin() {
+        return Err(EndpointFault::Redirected);
+    }
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let limit = if status.is_success() {
+        limit
+    } else {
+        limit.min(ERROR_BODY_LIMIT)
+    };
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        if body.len().saturating_add(chunk.len()) > limit {
+            if status.is_success() {
+                return Err(EndpointFault::TooLong { limit });
+            }
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status,
+        body,
+        retry_after,
+    })
+}
+
+/// The beginning of a foreign text, without control characters and without the secrets of the URL.
+pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
+    let mut text = String::from_utf8_lossy(text.get(..EXCERPT_SOURCE).unwrap_or(text)).into_owned();
+    let url = url.expose_url();
+    let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let parts = parts.chain(url.query_pairs().map(|(_, value)| value.into_owned()));
+    let parts = parts.chain([url.username().to_owned(), url.password().unwrap_or_default().to_owned()]);
+    for secret in parts.filter(|part| part.len() >= SHORTEST_SECRET) {
+        text = text.replace(&secret, "***");
+    }
+    let shown = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(EXCERPT)
+        .collect::<String>();
+    let shown = shown.trim();
+    if shown.is_empty() {
+        "nothing".to_owned()
+    } else {
+        shown.to_owned()
+    }
+}
+
+/// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3); a date would need a clock we do not trust.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
+
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+const EXCERPT_SOURCE: usize = 4096;
+const EXCERPT: usize = 300;
+const SHORTEST_SECRET: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_says_is_shortened_and_loses_the_secrets_of_its_url() {
+        let url: RedactedUrl = "https://user:password1@node.example/v3/0123456789abcdef?apikey=topsecret1"
+            .parse()
+            .expect("a URL");
+        let said = b"bad\nkey 0123456789abcdef topsecret1 password1\x1b[31m";
+        assert_eq!(excerpt(said, &url), "bad key *** *** *** [31m");
+        assert_eq!(excerpt(b" \n", &url), "nothing");
+        assert_eq!(excerpt(&[b'x'; 10_000], &url).len(), EXCERPT);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_only() {
+        let headers = |value: &str| HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
+        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&headers("Wed, 21 Oct 2026 07:28:00 GMT")), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}

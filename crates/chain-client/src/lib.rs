@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod abi;
+mod block;
+pub mod calls;
+mod consensus;
+mod endpoints;
+mod error;
+mod events;
+mod execution;
+mod http;
+mod journal;
+mod logs;
+mod multicall;
+mod ranges;
+mod revert;
+mod rpc;
+mod snapshot;
+mod vault;
+mod wallet;
+
+pub use alloy_primitives::{
+    Address, B256, Bytes, U256,
+    aliases::{I160, U160},
+};
+pub use block::{BlockRef, Receipt};
+pub use calls::{Call, HarvestParams, KeeperParams};
+pub use consensus::{
+    BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
+    FinalizedBlock, Genesis,
+};
+pub use endpoints::EndpointFailure;
+pub use error::{ExecutionError, SimulateError};
+pub use events::{DepositEvent, RegisteredValidator, RewardsUpdate};
+pub use execution::{EndpointStatus, ExecutionClient, ExecutionOptions, TransactionStatus};
+pub use http::EndpointFault;
+pub use journal::{EntryState, Journal, JournalEntry, JournalError};
+pub use revert::{Revert, decode_revert};
+pub use snapshot::Snapshot;
+pub use vault::{RegistrationState, VaultState};
+pub use wallet::{FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, SendError, SentTx, WaitError};

@@ -1,0 +1,290 @@
+//! JSON-RPC over HTTP to one node: a transport for alloy's client, and what its errors mean.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use alloy::{
+    rpc::{
+        client::RpcClient,
+        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, RpcRecv, RpcSend},
+    },
+    transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
+};
+use alloy_primitives::{Bytes, U64};
+use serde_json::value::RawValue;
+use sw_spec::RedactedUrl;
+use tower::Service;
+
+use crate::{
+    EndpointFault, ExecutionError, ExecutionOptions, Revert, decode_revert,
+    endpoints::Failed,
+    http::{excerpt, exchange},
+    ranges::LearnedRanges,
+};
+
+/// One node. Whether it is on the right chain is asked before its first use, and again after each fault.
+pub(crate) struct Node {
+    rpc: RpcClient,
+    pub(crate) url: RedactedUrl,
+    /// How many blocks of logs it serves at once.
+    pub(crate) ranges: LearnedRanges,
+    chain_checked: AtomicBool,
+}
+
+/// Why a node's method gave nothing.
+pub(crate) enum CallError {
+    Fault(EndpointFault),
+    /// A JSON-RPC error.
+    Answer(ErrorAnswer),
+}
+
+/// A JSON-RPC error, bounded and cleaned.
+pub(crate) struct ErrorAnswer {
+    pub(crate) code: i64,
+    pub(crate) message: String,
+    data: Option<Box<RawValue>>,
+}
+
+impl Node {
+    pub(crate) fn new(client: reqwest::Client, url: RedactedUrl, options: &ExecutionOptions) -> Self {
+        let transport = HttpTransport {
+            client,
+            url: url.clone(),
+            timeout: options.request_timeout,
+            limit: options.body_limit,
+            logs_limit: options.logs_body_limit,
+        };
+        Self {
+            rpc: RpcClient::new(transport, false),
+            url,
+            ranges: LearnedRanges::default(),
+            chain_checked: AtomicBool::new(false),
+        }
+    }
+
+    /// Calls a method, without judging its error.
+    pub(crate) async fn call<P: RpcSend, R: RpcRecv>(&self, method: &'static str, params: P) -> Result<R, CallError> {
+        let result = self
+            .rpc
+            .request::<P, R>(method, params)
+            .await
+            .map_err(|error| self.classify(error));
+        if matches!(result, Err(CallError::Fault(_))) {
+            self.chain_checked.store(false, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Calls a method on the chain that is expected; an error is either the endpoint's fault or the request's.
+    pub(crate) async fn ask<P: RpcSend, R: RpcRecv>(
+        &self,
+        expected_chain: Option<u64>,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, Failed<ExecutionError>> {
+        self.check_chain(expected_chain).await?;
+        self.call(method, params).await.map_err(|error| match error {
+            CallError::Fault(fault) => Failed::Endpoint(fault),
+            CallError::Answer(answer) => answer.judge(&self.url, method),
+        })
+    }
+
+    pub(crate) async fn check_chain(&self, expected: Option<u64>) -> Result<(), EndpointFault> {
+        let Some(expected) = expected else { return Ok(()) };
+        if self.chain_checked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let found = self.chain_id().await?;
+        if found != expected {
+            return Err(EndpointFault::WrongChain { expected, found });
+        }
+        self.chain_checked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) async fn chain_id(&self) -> Result<u64, EndpointFault> {
+        Ok(self.plain::<_, U64>("eth_chainId", ()).await?.to())
+    }
+
+    /// `eth_syncing` answers `false`, or an object while it is syncing (execution-apis).
+    pub(crate) async fn is_syncing(&self) -> Result<bool, EndpointFault> {
+        Ok(self.plain::<_, serde_json::Value>("eth_syncing", ()).await? != serde_json::Value::Bool(false))
+    }
+
+    /// Calls a method that no sound node refuses.
+    pub(crate) async fn plain<P: RpcSend, R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, EndpointFault> {
+        self.call(method, params).await.map_err(|error| match error {
+            CallError::Fault(fault) => fault,
+            CallError::Answer(answer) => answer.into_fault(),
+        })
+    }
+
+    fn classify(&self, error: TransportError) -> CallError {
+        CallError::Fault(match error {
+            RpcError::ErrorResp(payload) => return CallError::Answer(ErrorAnswer::new(payload, &self.url)),
+            RpcError::Transport(TransportErrorKind::Custom(error)) => match error.downcast::<EndpointFault>() {
+                Ok(fault) => *fault,
+                Err(other) => EndpointFault::Malformed(excerpt(other.to_string().as_bytes(), &self.url)),
+            },
+            RpcError::DeserError { err, .. } | RpcError::SerError(err) => {
+                EndpointFault::Malformed(excerpt(err.to_string().as_bytes(), &self.url))
+            }
+            RpcError::NullResp => EndpointFault::Malformed("null".to_owned()),
+            other => EndpointFault::Malformed(excerpt(other.to_string().as_bytes(), &self.url)),
+        })
+    }
+}
+
+impl ErrorAnswer {
+    fn new(payload: ErrorPayload, url: &RedactedUrl) -> Self {
+        Self {
+            code: payload.code,
+            message: excerpt(payload.message.as_bytes(), url),
+            data: payload.data,
+        }
+    }
+
+    pub(crate) fn into_fault(self) -> EndpointFault {
+        if self.is_rate_limit() {
+            return EndpointFault::RateLimited { retry_after: None };
+        }
+        EndpointFault::Answered {
+            code: self.code,
+            message: self.message,
+        }
+    }
+
+    /// Whether the error speaks of the request, so that any sound node gives it, or of the node.
+    ///
+    /// Codes: JSON-RPC 2.0 section 5.1; 3 for reverts (execution-apis, geth); -32015 of OpenEthereum and Nethermind.
+    /// Anything that is not known to be the request's fault counts as the node's: a second opinion costs little.
+    pub(crate) fn judge(self, url: &RedactedUrl, method: &'static str) -> Failed<ExecutionError> {
+        if let Some(revert) = self.revert() {
+            return Failed::Request(ExecutionError::Reverted { revert });
+        }
+        let said = self.message.to_ascii_lowercase();
+        let about_the_state = [
+            "not found",
+            "unknown block",
+            "missing",
+            "pruned",
+            "canonical",
+            "rate",
+            "limit",
+            "range",
+        ];
+        let about_the_request = ["insufficient funds", "exceeds allowance", "insufficient balance"];
+        let refused = matches!(self.code, -32600 | -32602) && !about_the_state.iter().any(|word| said.contains(word));
+        if refused || about_the_request.iter().any(|words| said.contains(words)) {
+            let Self { code, message, .. } = self;
+            return Failed::Request(ExecutionError::Refused {
+                endpoint: Box::new(url.clone()),
+                method,
+                code,
+                message,
+            });
+        }
+        Failed::Endpoint(self.into_fault())
+    }
+
+    /// The revert that the error reports, if it does.
+    fn revert(&self) -> Option<Revert> {
+        let said = self.message.to_ascii_lowercase();
+        if !(self.code == 3 || self.code == -32015 || said.contains("revert")) {
+            return None;
+        }
+        let data = self
+            .data
+            .as_deref()
+            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let data = data.as_ref().and_then(revert_data).unwrap_or_default();
+        if data.is_empty() && self.code == -32015 && !said.contains("revert") {
+            return None;
+        }
+        Some(decode_revert(&data))
+    }
+
+    pub(crate) fn is_rate_limit(&self) -> bool {
+        let said = self.message.to_ascii_lowercase();
+        self.code == 429
+            || ["rate limit", "too many requests", "rate exceeded"]
+                .iter()
+                .any(|words| said.contains(words))
+    }
+}
+
+/// The bytes that a revert returned: a hexadecimal string, such a string in an object, or `Reverted 0x..`.
+fn revert_data(value: &serde_json::Value) -> Option<Bytes> {
+    match value {
+        serde_json::Value::String(text) => text.trim().trim_start_matches("Reverted").trim().parse().ok(),
+        serde_json::Value::Object(members) => members.values().find_map(revert_data),
+        _ => None,
+    }
+}
+
+/// HTTP as alloy's client wants it: a tower service from request packet to response packet.
+#[derive(Clone)]
+struct HttpTransport {
+    client: reqwest::Client,
+    url: RedactedUrl,
+    timeout: Duration,
+    limit: usize,
+    logs_limit: usize,
+}
+
+impl HttpTransport {
+    async fn exchange(self, packet: RequestPacket) -> Result<ResponsePacket, EndpointFault> {
+        let RequestPacket::Single(request) = &packet else {
+            return Err(EndpointFault::Malformed("requests are not sent in batches".to_owned()));
+        };
+        let limit = if request.method() == "eth_getLogs" {
+            self.logs_limit
+        } else {
+            self.limit
+        };
+        let http = self
+            .client
+            .post(self.url.expose_url().clone())
+            .json(request.serialized());
+        let answer = exchange(http, &self.url, request.method(), self.timeout, limit).await?;
+        let status = answer.status;
+        // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
+        let may_speak_for_the_node = !status.is_redirection() && !matches!(status.as_u16(), 401 | 403 | 407 | 429);
+        match serde_json::from_slice::<Response>(&answer.body) {
+            Ok(response) if response.payload.is_error() && may_speak_for_the_node => {
+                Ok(ResponsePacket::Single(response))
+            }
+            _ if !status.is_success() => Err(answer.fault(&self.url)),
+            Ok(response) if response.id != *request.id() => {
+                Err(EndpointFault::Malformed("it answers another request".to_owned()))
+            }
+            Ok(response) => Ok(ResponsePacket::Single(response)),
+            Err(error) => Err(EndpointFault::Malformed(excerpt(
+                error.to_string().as_bytes(),
+                &self.url,
+            ))),
+        }
+    }
+}
+
+impl Service<RequestPacket> for HttpTransport {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let transport = self.clone();
+        Box::pin(async move { transport.exchange(packet).await.map_err(TransportErrorKind::custom) })
+    }
+}

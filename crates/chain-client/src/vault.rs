@@ -1,0 +1,235 @@
+//! What a vault and the contracts around it say at one block.
+
+use alloy::sol_types::SolCall;
+use alloy_primitives::{Address, B256, U256};
+use sw_spec::NetworkSpec;
+
+use crate::{
+    Call, ExecutionError, HarvestParams, Snapshot,
+    abi::{DepositContract, DepositDataRegistry, Keeper, Multicall3, Vault, VaultV1, VaultV5, VaultsRegistry},
+    calls::{vault_multicall, vault_update_state},
+    multicall::{Answers, Reads, Slot},
+};
+
+/// What a vault is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultState {
+    /// The version of its implementation.
+    pub version: u8,
+    /// Its administrator.
+    pub admin: Address,
+    /// Who may register validators; `None` for a vault of version 1, which has no such function.
+    pub validators_manager: Option<Address>,
+    /// Whether it answers `validatorsManagerNonce()`, as vaults from the Pectra upgrade on do. Version numbers do not tell
+    /// on Gnosis; where it is true a zero manager means that nobody may register.
+    pub has_manager_nonce: bool,
+    /// Where its execution rewards go.
+    pub mev_escrow: Address,
+    /// Whether the VaultsRegistry lists it.
+    pub in_registry: bool,
+    /// Who may set its root in the DepositDataRegistry.
+    pub deposit_data_manager: Address,
+}
+
+/// What a registration depends on, all at one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationState {
+    /// The version of the vault's implementation.
+    pub version: u8,
+    /// Who may register validators; `None` for a vault of version 1.
+    pub validators_manager: Option<Address>,
+    /// The root of the deposit contract, which every deposit changes.
+    pub deposit_root: B256,
+    /// How many deposits were ever made.
+    pub deposit_count: u64,
+    /// The root of the vault's deposit data: of the DepositDataRegistry, or of a vault of version 1 itself.
+    pub deposit_data_root: B256,
+    /// The position of the next validator in the deposit data.
+    pub deposit_data_index: u64,
+    /// Whether the vault's part of the latest rewards is not counted yet.
+    pub can_harvest: bool,
+    /// Whether the vault refuses to register before its state is updated.
+    pub harvest_required: bool,
+    /// Whether the vault has had a validator.
+    pub collateralized: bool,
+    /// How many oracles must approve a registration.
+    pub validators_min_oracles: u64,
+    /// How many oracles must agree on rewards.
+    pub rewards_min_oracles: u64,
+    /// The root of the latest rewards tree.
+    pub rewards_root: B256,
+    /// What the vault can spend on validators before its state is updated, in its asset's wei.
+    pub withdrawable_assets: U256,
+    /// What the vault holds in all, in its asset's wei.
+    pub total_assets: U256,
+    /// What the hot wallet holds, in wei.
+    pub wallet_balance: U256,
+}
+
+impl Snapshot {
+    /// What a vault is: its version, and who may do what.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotAVault`] when the address does not answer like a vault, and when the node fails.
+    pub async fn vault(&self, vault: Address, network: &NetworkSpec) -> Result<VaultState, ExecutionError> {
+        let contracts = &network.contracts;
+        let mut reads = Reads::default();
+        let version = reads.push("the vault", vault, Vault::versionCall {});
+        let vault_id = reads.push("the vault", vault, Vault::vaultIdCall {});
+        let admin = reads.push("the vault", vault, Vault::adminCall {});
+        let mev_escrow = reads.push("the vault", vault, Vault::mevEscrowCall {});
+        let manager = reads.push("the vault", vault, VaultV5::validatorsManagerCall {});
+        let manager_nonce = reads.push("the vault", vault, VaultV5::validatorsManagerNonceCall {});
+        let listed = reads.push(
+            "the VaultsRegistry",
+            contracts.vaults_registry,
+            VaultsRegistry::vaultsCall(vault),
+        );
+        let registry = contracts.deposit_data_registry;
+        let data_manager = DepositDataRegistry::getDepositDataManagerCall { vault };
+        let data_manager = reads.push("the DepositDataRegistry", registry, data_manager);
+
+        let answers = self.read(contracts.multicall, reads).await?;
+        let not_a_vault = || ExecutionError::NotAVault { vault };
+        answers.find(vault_id).ok_or_else(not_a_vault)?;
+        let version = answers.find(version).ok_or_else(not_a_vault)?;
+        Ok(VaultState {
+            version,
+            admin: answers.find(admin).ok_or_else(not_a_vault)?,
+            validators_manager: validators_manager(&answers, manager, version)?,
+            has_manager_nonce: answers.find(manager_nonce).is_some(),
+            mev_escrow: answers.find(mev_escrow).ok_or_else(not_a_vault)?,
+            in_registry: answers.get(listed)?,
+            deposit_data_manager: answers.get(data_manager)?,
+        })
+    }
+
+    /// Everything a registration depends on, read in one call.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotAVault`] when the address does not answer like a vault, and when the node fails.
+    pub async fn registration(
+        &self,
+        vault: Address,
+        network: &NetworkSpec,
+        wallet: Address,
+    ) -> Result<RegistrationState, ExecutionError> {
+        let contracts = &network.contracts;
+        let (keeper, deposits) = (contracts.keeper, contracts.deposit_contract);
+        let registry = contracts.deposit_data_registry;
+        let mut reads = Reads::default();
+        let version = reads.push("the vault", vault, Vault::versionCall {});
+        let manager = reads.push("the vault", vault, VaultV5::validatorsManagerCall {});
+        let withdrawable = reads.push("the vault", vault, Vault::withdrawableAssetsCall {});
+        let total = reads.push("the vault", vault, Vault::totalAssetsCall {});
+        let own_root = reads.push("the vault", vault, VaultV1::validatorsRootCall {});
+        let own_index = reads.push("the vault", vault, VaultV1::validatorIndexCall {});
+        let root = DepositDataRegistry::depositDataRootsCall(vault);
+        let root = reads.push("the DepositDataRegistry", registry, root);
+        let index = DepositDataRegistry::depositDataIndexesCall(vault);
+        let index = reads.push("the DepositDataRegistry", registry, index);
+        let deposit_root = reads.push(
+            "the deposit contract",
+            deposits,
+            DepositContract::get_deposit_rootCall {},
+        );
+        let deposit_count = reads.push(
+            "the deposit contract",
+            deposits,
+            DepositContract::get_deposit_countCall {},
+        );
+        let can_harvest = reads.push("the Keeper", keeper, Keeper::canHarvestCall { vault });
+        let harvest_required = reads.push("the Keeper", keeper, Keeper::isHarvestRequiredCall { vault });
+        let collateralized = reads.push("the Keeper", keeper, Keeper::isCollateralizedCall { vault });
+        let validators_min = reads.push("the Keeper", keeper, Keeper::validatorsMinOraclesCall {});
+        let rewards_min = reads.push("the Keeper", keeper, Keeper::rewardsMinOraclesCall {});
+        let rewards_root = reads.push("the Keeper", keeper, Keeper::rewardsRootCall {});
+        let balance = Multicall3::getEthBalanceCall { addr: wallet };
+        let balance = reads.push("Multicall3", contracts.multicall, balance);
+
+        let answers = self.read(contracts.multicall, reads).await?;
+        let version = answers.find(version).ok_or(ExecutionError::NotAVault { vault })?;
+        // A vault of version 1 keeps the root of its deposit data itself; the DepositDataRegistry took that over.
+        let (deposit_data_root, deposit_data_index) = if version == 1 {
+            (answers.get(own_root)?, answers.number(own_index)?)
+        } else {
+            (answers.get(root)?, answers.number(index)?)
+        };
+        // The deposit contract gives its count as eight bytes, the lowest first.
+        let count_mismatch = deposit_count.mismatch();
+        let deposit_count = answers
+            .get(deposit_count)?
+            .as_ref()
+            .try_into()
+            .map_err(|_| count_mismatch)?;
+        Ok(RegistrationState {
+            version,
+            validators_manager: validators_manager(&answers, manager, version)?,
+            deposit_root: answers.get(deposit_root)?,
+            deposit_count: u64::from_le_bytes(deposit_count),
+            deposit_data_root,
+            deposit_data_index,
+            can_harvest: answers.get(can_harvest)?,
+            harvest_required: answers.get(harvest_required)?,
+            collateralized: answers.get(collateralized)?,
+            validators_min_oracles: answers.number(validators_min)?,
+            rewards_min_oracles: answers.number(rewards_min)?,
+            rewards_root: answers.get(rewards_root)?,
+            withdrawable_assets: answers.get(withdrawable)?,
+            total_assets: answers.get(total)?,
+            wallet_balance: answers.get(balance)?,
+        })
+    }
+
+    /// What the vault can spend on validators once its state is updated, in its asset's wei.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Reverted`] when the Keeper does not accept the parameters, and when the node fails.
+    pub async fn withdrawable_after_harvest(
+        &self,
+        vault: Address,
+        harvest: &HarvestParams,
+    ) -> Result<U256, ExecutionError> {
+        let withdrawable = Vault::withdrawableAssetsCall {}.abi_encode().into();
+        let data = vault_multicall(&[vault_update_state(harvest), withdrawable]);
+        let returned = self.eth_call(None, &Call::new(vault, data)).await?;
+        let results = Vault::multicallCall::abi_decode_returns(&returned).ok();
+        let assets = results.as_deref().and_then(|results| results.get(1));
+        assets
+            .and_then(|data| Vault::withdrawableAssetsCall::abi_decode_returns_validate(data).ok())
+            .ok_or(ExecutionError::NotAVault { vault })
+    }
+
+    /// Which of these addresses the Keeper has as oracles, in their order.
+    ///
+    /// # Errors
+    /// When the node fails, or is on another network.
+    pub async fn are_oracles(&self, network: &NetworkSpec, addresses: &[Address]) -> Result<Vec<bool>, ExecutionError> {
+        let mut reads = Reads::default();
+        let keeper = network.contracts.keeper;
+        let slots: Vec<_> = addresses
+            .iter()
+            .map(|address| reads.push("the Keeper", keeper, Keeper::isOracleCall(*address)))
+            .collect();
+        let answers = self.read(network.contracts.multicall, reads).await?;
+        slots.into_iter().map(|slot| answers.get(slot)).collect()
+    }
+
+    async fn read(&self, multicall: Address, reads: Reads) -> Result<Answers, ExecutionError> {
+        let returned = self.eth_call(None, &Call::new(multicall, reads.calldata())).await?;
+        reads.answers(multicall, &returned)
+    }
+}
+
+/// Vaults have a validators manager from version 2 on.
+fn validators_manager(
+    answers: &Answers,
+    slot: Slot<VaultV5::validatorsManagerCall>,
+    version: u8,
+) -> Result<Option<Address>, ExecutionError> {
+    if version == 1 {
+        Ok(None)
+    } else {
+        answers.get(slot).map(Some)
+    }
+}

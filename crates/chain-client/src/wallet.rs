@@ -1,0 +1,272 @@
+//! The hot wallet: the one place that gives out nonces and sends transactions.
+
+use std::{
+    fmt, future, panic,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy::signers::local::PrivateKeySigner;
+use alloy_primitives::{Address, B256, U256};
+use sw_spec::PublicKeyBytes;
+use tokio::{sync, time::Instant};
+use tracing::info;
+use zeroize::Zeroizing;
+
+pub use error::{InvalidWalletKey, SendError, WaitError};
+pub use fees::{FeeError, FeeLimits, Fees};
+
+use crate::{Call, EntryState, ExecutionClient, Journal, JournalEntry, Snapshot, TransactionStatus};
+
+mod delivery;
+mod error;
+mod fees;
+mod nonces;
+mod transaction;
+
+/// A transaction that is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentTx {
+    /// Its hash.
+    pub hash: B256,
+    /// The wallet's nonce.
+    pub nonce: u64,
+    /// What it is for.
+    pub kind: String,
+    /// The most gas it may use.
+    pub gas_limit: u64,
+    /// Its fees.
+    pub fees: Fees,
+}
+
+/// A transaction that is in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MinedTx {
+    /// Its hash.
+    pub hash: B256,
+    /// The number of its block.
+    pub block: u64,
+    /// Whether it did what it was sent for. A reverted one has cost its gas.
+    pub success: bool,
+    /// The gas it used.
+    pub gas_used: u64,
+}
+
+/// The hot wallet of one chain. Its clones share the nonce, the journal and the key.
+///
+/// Nobody else may send from the wallet while this has it: a nonce that was taken by a transaction that is not in the
+/// journal is an error.
+#[derive(Clone)]
+pub struct HotWallet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: ExecutionClient,
+    signer: PrivateKeySigner,
+    chain_id: u64,
+    limits: FeeLimits,
+    journal: Arc<Mutex<Journal>>,
+    /// Who holds this may use the next nonce.
+    turn: Arc<sync::Mutex<()>>,
+}
+
+impl fmt::Debug for HotWallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HotWallet")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HotWallet {
+    /// The wallet of a secret key on a chain. From now on `client` uses no endpoint that is on another chain.
+    ///
+    /// # Errors
+    /// When the bytes are not a secret key.
+    pub fn new(
+        client: ExecutionClient,
+        key: Zeroizing<[u8; 32]>,
+        chain_id: u64,
+        journal: Journal,
+        limits: FeeLimits,
+    ) -> Result<Self, InvalidWalletKey> {
+        let signer = PrivateKeySigner::from_slice(key.as_slice()).map_err(|_| InvalidWalletKey)?;
+        client.expect_chain(chain_id);
+        let inner = Inner {
+            client,
+            signer,
+            chain_id,
+            limits,
+            journal: Arc::new(Mutex::new(journal)),
+            turn: Arc::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Its address.
+    pub fn address(&self) -> Address {
+        self.inner.signer.address()
+    }
+
+    /// Compares the journal with the chain, records what became of its transactions, and returns those that still wait
+    /// to get into a block of the node that is asked.
+    ///
+    /// # Errors
+    /// [`SendError::AnotherOperator`] when a nonce is not accounted for; when the chain or the journal fail.
+    pub async fn reconcile(&self) -> Result<Vec<JournalEntry>, SendError> {
+        let _turn = self.inner.turn.lock().await;
+        Ok(self.inner.standing().await?.waiting)
+    }
+
+    /// Accepts what was sent from the wallet by others, once the user has said that it is all right: the journal
+    /// accounts for the nonces from here on. Returns the next nonce.
+    ///
+    /// # Errors
+    /// When the chain or the journal fail.
+    pub async fn adopt(&self) -> Result<u64, SendError> {
+        let _turn = self.inner.turn.lock().await;
+        let (mined, _) = self.inner.client.head().await?.nonces(self.address()).await?;
+        let (address, chain_id) = (self.address(), self.inner.chain_id);
+        self.inner
+            .with_journal(move |journal| journal.adopt(address, chain_id, mined))
+            .await?;
+        Ok(mined)
+    }
+
+    /// What a transaction would offer now.
+    ///
+    /// # Errors
+    /// [`FeeError::AboveLimit`] when the base fee and the tip reach the limit; when the node fails.
+    pub async fn fees(&self, snapshot: &Snapshot) -> Result<Fees, FeeError> {
+        let tip = snapshot.market_tip().await.map_err(FeeError::Execution)?;
+        self.inner.limits.offer(snapshot.block().base_fee_per_gas, tip)
+    }
+
+    /// Sends a transaction: one at a time, none that would revert or that offers more than the limit, and none that is
+    /// not in the journal first.
+    ///
+    /// Dropping the returned future is safe: what it cuts off is either not recorded and not sent, or goes on to the
+    /// end of the delivery on its own. [`HotWallet::settle`] waits for that.
+    ///
+    /// # Errors
+    /// [`SendError::InFlight`] while one of the same kind waits, [`SendError::Unconfirmed`] when the reply was lost, and
+    /// whatever kept the transaction from being sent.
+    pub async fn send(&self, kind: &str, keys: &[PublicKeyBytes], call: &Call) -> Result<SentTx, SendError> {
+        let inner = &self.inner;
+        let turn = Arc::clone(&inner.turn).lock_owned().await;
+        let standing = inner.standing().await?;
+        if let Some(waiting) = standing.waiting.iter().find(|entry| entry.kind == kind) {
+            return Err(SendError::InFlight {
+                hash: waiting.hash,
+                nonce: waiting.nonce,
+            });
+        }
+        let snapshot = &standing.snapshot;
+        let fees = self.fees(snapshot).await.map_err(SendError::Fees)?;
+        let gas_limit = with_margin(snapshot.estimate_gas(self.address(), call).await?);
+        let balance = snapshot.balance(self.address()).await?;
+        let needed = U256::from(gas_limit)
+            .saturating_mul(U256::from(fees.max_fee_per_gas))
+            .saturating_add(call.value);
+        if balance < needed {
+            return Err(SendError::InsufficientFunds { balance, needed });
+        }
+        let signed = inner.sign(standing.next_nonce, gas_limit, fees, call)?;
+        let sent = SentTx {
+            hash: signed.hash,
+            nonce: standing.next_nonce,
+            kind: kind.to_owned(),
+            gas_limit,
+            fees,
+        };
+        let entry = inner.entry(&sent, keys, signed.raw);
+        let delivery = Arc::clone(inner).deliver(turn, sent, entry);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "joined below; it must go on when this future is dropped"
+        )]
+        let delivery = tokio::spawn(delivery);
+        joined(delivery).await
+    }
+
+    /// Waits until a transaction is in a block, and records that.
+    ///
+    /// # Errors
+    /// [`WaitError::NotMined`] when it is not by then; the journal keeps it open.
+    pub async fn wait_mined(&self, sent: &SentTx, timeout: Duration) -> Result<MinedTx, WaitError> {
+        let inner = &self.inner;
+        let deadline = Instant::now() + timeout;
+        loop {
+            let source = match tokio::time::timeout_at(deadline, inner.client.transaction(sent.hash)).await {
+                Ok(Ok(TransactionStatus::Mined(receipt))) => {
+                    let state = EntryState::Mined {
+                        block: receipt.block,
+                        success: receipt.success,
+                    };
+                    let hash = sent.hash;
+                    let news = inner
+                        .with_journal(move |journal| journal.learn(hash, state))
+                        .await
+                        .map_err(WaitError::Journal)?;
+                    if news {
+                        info!(tx = %hash, block = receipt.block, success = receipt.success, "transaction mined");
+                    }
+                    let (block, success, gas_used) = (receipt.block, receipt.success, receipt.gas_used);
+                    return Ok(MinedTx {
+                        hash,
+                        block,
+                        success,
+                        gas_used,
+                    });
+                }
+                Ok(Ok(TransactionStatus::Pending | TransactionStatus::Unknown)) | Err(_) => None,
+                Ok(Err(error)) => Some(error),
+            };
+            let next = Instant::now() + inner.client.options().poll_interval;
+            if next >= deadline {
+                return Err(WaitError::NotMined {
+                    hash: sent.hash,
+                    waited: timeout,
+                    source,
+                });
+            }
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// Waits until no delivery is under way, so that leaving does not cut between a journal entry and its send.
+    pub async fn settle(&self) {
+        let _turn = self.inner.turn.lock().await;
+        // A write that a dropped future had begun goes on without it; this one comes after.
+        self.inner.with_journal(|_| ()).await;
+    }
+}
+
+impl Inner {
+    /// Uses the journal where blocking is allowed.
+    async fn with_journal<T: Send + 'static>(&self, work: impl FnOnce(&mut Journal) -> T + Send + 'static) -> T {
+        let journal = Arc::clone(&self.journal);
+        let work = move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner));
+        joined(tokio::task::spawn_blocking(work)).await
+    }
+}
+
+/// The result of a task. Its panic is ours; a task that the end of the runtime cut off has no result.
+async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
+    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(result) => result,
+        Err(Ok(panicked)) => panic::resume_unwind(panicked),
+        Err(Err(_)) => future::pending().await,
+    }
+}
+
+/// A fifth more than the estimate, since the state changes until the transaction is in a block; but not more than any
+/// transaction may use (EIP-7825).
+fn with_margin(estimate: u64) -> u64 {
+    estimate.saturating_add(estimate / 5).min(MOST_GAS).max(estimate)
+}
+
+const MOST_GAS: u64 = 1 << 24;

@@ -1,0 +1,253 @@
+//! Several consensus nodes, none of which can be relied on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Node, Reply, http_client};
+use sw_chain_client::{Address, B256, ConsensusClient, ConsensusOptions, EndpointFault};
+use sw_spec::{Epoch, Gwei, Network, PublicKeyBytes, Slot};
+
+fn consensus(nodes: &[&Node]) -> ConsensusClient {
+    let options = ConsensusOptions {
+        request_timeout: Duration::from_millis(1500),
+        retry_budget: Duration::from_millis(200),
+        body_limit: 100_000,
+    };
+    ConsensusClient::new(
+        http_client(),
+        nodes.iter().map(|node| node.url.clone()).collect(),
+        options,
+    )
+}
+
+fn finalized(optimistic: bool) -> Value {
+    json!({
+        "version": "electra",
+        "execution_optimistic": optimistic,
+        "finalized": true,
+        "data": { "message": { "slot": "321", "proposer_index": "5", "body": { "graffiti": "0x00", "execution_payload": {
+            "block_number": "300", "block_hash": B256::repeat_byte(3), "timestamp": "1700000000", "extra_data": "0x",
+        } } }, "signature": "0x00" },
+    })
+}
+
+fn healthy(request: &str, _: &Value) -> Reply {
+    match request.split_once("/secret-path-key/").unwrap().1 {
+        "eth/v1/node/syncing" => Reply::Result(json!({"data": {
+            "head_slot": "325", "sync_distance": "1", "is_syncing": false, "is_optimistic": false, "el_offline": false,
+        }})),
+        "eth/v1/beacon/genesis" => Reply::Result(json!({"data": {
+            "genesis_time": "1606824023",
+            "genesis_validators_root": B256::repeat_byte(1),
+            "genesis_fork_version": "0x10000910",
+        }})),
+        "eth/v1/config/deposit_contract" => Reply::Result(json!({"data": {
+            "chain_id": "560048", "address": "0x00000000219ab540356cbb839cbe05303d7705fa",
+        }})),
+        "eth/v2/beacon/blocks/finalized" => Reply::Result(finalized(false)),
+        _ => Reply::Http(404, vec![], "no such route".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_node_is_read() {
+    let node = Node::http(healthy).await;
+    let client = consensus(&[&node]);
+    let genesis = client.genesis().await.unwrap();
+    assert_eq!(
+        (genesis.genesis_time, genesis.genesis_validators_root),
+        (1_606_824_023, B256::repeat_byte(1))
+    );
+    assert_eq!(genesis.genesis_fork_version.0, [0x10, 0, 9, 0x10]);
+    let block = client.finalized().await.unwrap();
+    assert_eq!(
+        (block.slot, block.block_number, block.timestamp),
+        (Slot(321), 300, 1_700_000_000)
+    );
+    assert_eq!(block.block_hash, B256::repeat_byte(3));
+    assert_eq!(block.epoch(&Network::Hoodi.spec()), Epoch(10));
+    let contract = client.deposit_contract().await.unwrap();
+    assert_eq!(contract.chain_id, 560_048);
+    assert_eq!(
+        contract.address,
+        "0x00000000219ab540356cBB839Cbe05303d7705Fa".parse::<Address>().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn every_endpoint_says_how_it_is() {
+    let state = |syncing: bool, optimistic: Value, offline: Value| {
+        Node::http(move |_, _| {
+            Reply::Result(json!({"data": {
+                "head_slot": "5", "sync_distance": "2", "is_syncing": syncing, "is_optimistic": optimistic, "el_offline": offline,
+            }}))
+        })
+    };
+    let nodes = [
+        Node::http(healthy).await,
+        state(true, json!(false), json!(false)).await,
+        state(false, json!(true), json!(false)).await,
+        state(false, json!(false), json!(true)).await,
+        Node::http(|_, _| {
+            Reply::Result(json!({"data": {"head_slot": "5", "sync_distance": "0", "is_syncing": false}}))
+        })
+        .await,
+        Node::http(|_, _| Reply::Http(500, vec![], String::new())).await,
+    ];
+    let statuses = consensus(&nodes.iter().collect::<Vec<_>>()).syncing().await;
+    let ready: Vec<_> = statuses.iter().map(|status| status.is_ready()).collect();
+    assert_eq!(ready, [true, false, false, false, true, false]);
+    assert!(statuses[1].is_syncing && statuses[2].is_optimistic && statuses[3].el_offline);
+    assert_eq!((statuses[1].head_slot, statuses[1].sync_distance), (Some(Slot(5)), 2));
+    assert!(matches!(
+        statuses[5].error,
+        Some(EndpointFault::Status { status: 500, .. })
+    ));
+    assert!(
+        statuses
+            .iter()
+            .zip(&nodes)
+            .all(|(status, node)| status.endpoint == node.url)
+    );
+}
+
+#[tokio::test]
+async fn the_genesis_of_every_endpoint_is_told_and_not_of_the_first_alone() {
+    let other = Node::http(|_, _| {
+        Reply::Result(json!({"data": {
+            "genesis_time": "1", "genesis_validators_root": B256::repeat_byte(2), "genesis_fork_version": "0x00000000",
+        }}))
+    })
+    .await;
+    let down = Node::http(|_, _| Reply::Http(500, vec![], String::new())).await;
+    let first = Node::http(healthy).await;
+    let said = consensus(&[&first, &other, &down]).every_genesis().await;
+    let roots: Vec<_> = said
+        .iter()
+        .map(|(_, genesis)| genesis.as_ref().ok().map(|genesis| genesis.genesis_validators_root))
+        .collect();
+    assert_eq!(roots, [Some(B256::repeat_byte(1)), Some(B256::repeat_byte(2)), None]);
+    assert_eq!(said[1].0, other.url);
+}
+
+#[tokio::test]
+async fn the_next_endpoint_takes_over_whatever_is_wrong_with_the_first() {
+    type Wrong = fn() -> Reply;
+    let wrongs: [Wrong; 9] = [
+        || Reply::Http(503, vec![], String::new()),
+        || Reply::Http(429, vec![("retry-after", "100".to_owned())], String::new()),
+        || Reply::Http(404, vec![], String::new()),
+        || Reply::Http(200, vec![], "<html>".to_owned()),
+        || Reply::Result(json!({"data": {"message": {"slot": 1}}})),
+        || Reply::Result(finalized(true)),
+        || Reply::Endless,
+        || Reply::Cut,
+        || Reply::Slow(Duration::from_secs(60), Box::new(Reply::Result(finalized(false)))),
+    ];
+    for wrong in wrongs {
+        let first = Node::http(move |_, _| wrong()).await;
+        let second = Node::http(healthy).await;
+        let client = consensus(&[&first, &second]);
+        let started = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(client.finalized().await.unwrap().slot, Slot(321));
+        }
+        assert_eq!((first.asked().len(), second.asked().len()), (1, 3));
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[tokio::test]
+async fn when_nobody_answers_the_faults_are_named_without_secrets() {
+    let node = Node::http(|_, _| Reply::Http(401, vec![], "key secret-path-key is not known".to_owned())).await;
+    let error = consensus(&[&node]).genesis().await.unwrap_err();
+    assert!(
+        error.to_string().contains("it answers HTTP 401: key *** is not known"),
+        "{error}"
+    );
+    assert!(!error.is_retryable(), "a person must mend it");
+    assert!(!format!("{error:?}").contains("secret"));
+    let optimistic = Node::http(|_, _| Reply::Result(finalized(true))).await;
+    let error = consensus(&[&optimistic]).finalized().await.unwrap_err();
+    assert!(error.is_retryable());
+    assert!(
+        error.to_string().contains("not verified by an execution node"),
+        "{error}"
+    );
+}
+
+fn validator(key: &PublicKeyBytes, index: u64) -> Value {
+    json!({
+        "index": index.to_string(), "balance": "32000000001", "status": "active_ongoing",
+        "validator": {
+            "pubkey": key, "withdrawal_credentials": B256::repeat_byte(1), "effective_balance": "32000000000", "slashed": false,
+            "activation_eligibility_epoch": "1", "activation_epoch": "2", "exit_epoch": "18446744073709551615",
+            "withdrawable_epoch": "18446744073709551615",
+        },
+    })
+}
+
+#[tokio::test]
+async fn validators_are_asked_for_by_post() {
+    let keys = [PublicKeyBytes([1; 48]), PublicKeyBytes([2; 48])];
+    let node = Node::http(move |request, body| {
+        assert_eq!(request, "POST /secret-path-key/eth/v1/beacon/states/head/validators");
+        assert_eq!(body["ids"], json!(keys));
+        Reply::Result(json!({"execution_optimistic": false, "finalized": false, "data": [validator(&keys[1], 7)]}))
+    })
+    .await;
+    let found = consensus(&[&node]).validators(&keys).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].index, found[0].public_key, found[0].balance),
+        (7, keys[1], Gwei(32_000_000_001))
+    );
+    assert_eq!(
+        (found[0].status.as_str(), found[0].exit_epoch),
+        ("active_ongoing", Epoch(u64::MAX))
+    );
+    assert_eq!(consensus(&[&node]).validators(&[]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_node_without_post_is_asked_in_urls_of_a_bearable_length() {
+    let keys: Vec<_> = (0..70).map(|index| PublicKeyBytes([index; 48])).collect();
+    let node = Node::http(|request, _| {
+        if request.starts_with("POST") {
+            return Reply::Http(405, vec![], String::new());
+        }
+        assert!(request.len() < 4000);
+        let ids = request.split(['?', '&']).filter_map(|part| part.strip_prefix("id="));
+        let found: Vec<_> = ids
+            .map(|id| id.parse().unwrap())
+            .map(|key: PublicKeyBytes| validator(&key, 1))
+            .collect();
+        Reply::Result(json!({"data": found}))
+    })
+    .await;
+    let found = consensus(&[&node]).validators(&keys).await.unwrap();
+    assert!(found.iter().map(|validator| validator.public_key).eq(keys));
+    assert_eq!(node.asked().len(), 4, "one POST and three GET");
+}
+
+#[tokio::test]
+async fn validators_that_were_not_asked_for_are_refused() {
+    let keys = [PublicKeyBytes([1; 48])];
+    for wrong in [vec![PublicKeyBytes([2; 48])], vec![keys[0], keys[0]]] {
+        let node = Node::http(move |_, _| {
+            let found: Vec<_> = wrong.iter().map(|key| validator(key, 1)).collect();
+            Reply::Result(json!({"data": found}))
+        })
+        .await;
+        assert!(consensus(&[&node]).validators(&keys).await.is_err());
+    }
+}
