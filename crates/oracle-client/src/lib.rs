@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod approvals;
+mod config;
+mod digest;
+mod exchange;
+mod oracle_set;
+mod outcome;
+mod request;
+mod tally;
+
+pub use approvals::{ApprovalError, ApprovalTimeouts, Approvals, request_approvals};
+pub use config::{ConfigError, OracleInfo, ProtocolConfig};
+pub use digest::{Eip712Domain, InvalidSignature, recover_signer};
+pub use oracle_set::{OnChainOracles, OracleSet, OracleSetError, SealSharesError};
+pub use outcome::{AnswerFault, FailedAttempt, OracleOutcome, Verdict};
+pub use request::{ApprovalRequest, RequestFault};
+pub use tally::{Quorum, Vote, tally};
