@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod create_keys;
+mod create_wallet;
+mod initialize;
+mod mnemonic;
+mod open_keys;
+mod progress;
+mod workers;
+
+pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, Passwords, create_keys};
+pub use create_wallet::{CreateWalletError, CreatedWallet, create_wallet};
+pub use initialize::{InitializeError, initialize};
+pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
+pub use open_keys::KeystoreKeys;
+pub use progress::{NoProgress, Progress, Stage};
+pub use workers::Workers;

@@ -1,0 +1,195 @@
+//! The surroundings of a running operator: nodes, gateways, oracles and the wallet.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sw_chain_client::{Call, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot};
+use sw_ipfs::{Gateways, parse_cid};
+use sw_oracle_client::{
+    ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
+};
+use sw_spec::{Address, B256, NetworkSpec, PublicKeyBytes};
+
+use crate::{
+    DutyError, Harvest, NetworkValidators, NetworkView, Surroundings, WhyNot,
+    harvest::harvest_params,
+    oracles::{DOCUMENT_LIMITS, Oracles},
+    register::{Mined, Purpose, View},
+};
+
+/// The world as it is.
+pub struct Live {
+    /// The vault.
+    pub vault: Address,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// Execution nodes.
+    pub execution: ExecutionClient,
+    /// Where rewards files come from.
+    pub gateways: Arc<Gateways>,
+    /// The oracle set.
+    pub oracles: Oracles,
+    /// The network's validators.
+    pub validators: NetworkValidators,
+    /// Who sends.
+    pub wallet: HotWallet,
+    /// The client the oracles are asked with; it must not follow redirects.
+    pub http: reqwest::Client,
+    /// How long each oracle may take.
+    pub approval_timeouts: ApprovalTimeouts,
+    /// How long a tick waits for a transaction before it leaves it to the next one.
+    pub transaction_timeout: Duration,
+}
+
+fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
+    move |source| DutyError::Execution {
+        what,
+        source: Box::new(source),
+    }
+}
+
+#[async_trait]
+impl Surroundings for Live {
+    type Pin = Snapshot;
+
+    async fn look(&mut self) -> Result<View<Snapshot>, DutyError> {
+        let pin = self.execution.head().await.map_err(execution("the newest block"))?;
+        let vault = pin
+            .vault(self.vault, &self.network)
+            .await
+            .map_err(execution("the vault"))?;
+        let state = pin
+            .registration(self.vault, &self.network, self.wallet.address())
+            .await
+            .map_err(execution("the vault's standing"))?;
+        Ok(View {
+            block: *pin.block(),
+            pin,
+            vault,
+            state,
+        })
+    }
+
+    async fn harvest(&mut self, view: &View<Snapshot>) -> Result<Option<Harvest>, DutyError> {
+        let keeper = self.network.contracts.keeper;
+        let update = view
+            .pin
+            .last_rewards(keeper, self.network.contracts.keeper_block, view.block.number)
+            .await
+            .map_err(execution("the last rewards"))?;
+        let Some(update) = update else { return Ok(None) };
+        let cid = parse_cid(&update.ipfs_hash).map_err(|_| DutyError::NotACid {
+            what: "rewards file",
+            cid: update.ipfs_hash.clone(),
+        })?;
+        let file = self
+            .gateways
+            .fetch(&cid, DOCUMENT_LIMITS)
+            .await
+            .map_err(|source| DutyError::Ipfs {
+                what: "the rewards file",
+                source: Box::new(source),
+            })?;
+        let mev_escrow = view.vault.mev_escrow;
+        let params = harvest_params(
+            file.as_ref(),
+            self.vault,
+            mev_escrow,
+            update.rewards_root,
+            &self.network,
+        )
+        .map_err(|source| DutyError::Rewards {
+            cid: update.ipfs_hash,
+            source: Box::new(source),
+        })?;
+        let Some(params) = params else { return Ok(None) };
+        let withdrawable_assets = view
+            .pin
+            .withdrawable_after_harvest(self.vault, &params)
+            .await
+            .map_err(execution("the vault's assets after a harvest"))?;
+        Ok(Some(Harvest {
+            params,
+            withdrawable_assets,
+        }))
+    }
+
+    async fn validators(
+        &mut self,
+        view: &View<Snapshot>,
+        keys: &[PublicKeyBytes],
+    ) -> Result<Result<NetworkView, WhyNot>, DutyError> {
+        self.validators.view(&view.pin, keys, view.state.deposit_count).await
+    }
+
+    async fn oracles(&mut self, view: &View<Snapshot>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {
+        let state = &view.state;
+        self.oracles
+            .load(&view.pin, state.validators_min_oracles, state.rewards_min_oracles)
+            .await
+    }
+
+    async fn gas_price(&mut self, view: &View<Snapshot>) -> Result<Result<u128, WhyNot>, DutyError> {
+        match self.wallet.fees(&view.pin).await {
+            Ok(fees) => Ok(Ok(fees.max_fee_per_gas)),
+            Err(FeeError::AboveLimit { needed, limit }) => Ok(Err(WhyNot::GasTooHigh { price: needed, limit })),
+            Err(source) => Err(DutyError::Fees(Box::new(source))),
+        }
+    }
+
+    fn wallet(&self) -> Address {
+        self.wallet.address()
+    }
+
+    async fn pending(&mut self, purpose: Purpose) -> Result<Option<B256>, DutyError> {
+        let open = self
+            .wallet
+            .reconcile()
+            .await
+            .map_err(|source| DutyError::Send(Box::new(source)))?;
+        Ok(open
+            .into_iter()
+            .find(|entry| entry.kind == purpose.as_str())
+            .map(|entry| entry.hash))
+    }
+
+    async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
+        let domain = Eip712Domain {
+            chain_id: self.network.chain_id,
+            keeper: self.network.contracts.keeper,
+        };
+        request_approvals(&self.http, set, request, &domain, self.approval_timeouts).await
+    }
+
+    async fn simulate(&mut self, view: &View<Snapshot>, call: &Call) -> Result<(), DutyError> {
+        view.pin
+            .simulate(self.wallet.address(), call)
+            .await
+            .map_err(|source| DutyError::Simulation(Box::new(source)))
+    }
+
+    async fn send(&mut self, purpose: Purpose, keys: &[PublicKeyBytes], call: &Call) -> Result<Mined, DutyError> {
+        let sent = self
+            .wallet
+            .send(purpose.as_str(), keys, call)
+            .await
+            .map_err(|source| DutyError::Send(Box::new(source)))?;
+        tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), "transaction sent");
+        let mined = self
+            .wallet
+            .wait_mined(&sent, self.transaction_timeout)
+            .await
+            .map_err(|source| DutyError::Wait(Box::new(source)))?;
+        if mined.success {
+            Ok(Mined {
+                tx: sent.hash,
+                block: mined.block,
+            })
+        } else {
+            Err(DutyError::Reverted {
+                tx: sent.hash,
+                block: mined.block,
+            })
+        }
+    }
+}

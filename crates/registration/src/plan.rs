@@ -1,0 +1,164 @@
+//! Which keys are next, and how many.
+
+use sw_deposit_data::ValidatorsTree;
+use sw_spec::{PublicKeyBytes, U256};
+
+use crate::WhyNot;
+
+/// Bytes of a 0x01 record: public key, deposit signature, deposit data root.
+const RECORD_BYTES: usize = 176;
+/// Bytes of a 0x02 record: the same and the amount.
+const LONG_RECORD_BYTES: usize = 184;
+
+/// Returns how many validators `assets` pay for.
+pub fn affordable(assets: U256, validator_assets: U256) -> u64 {
+    assets.checked_div(validator_assets).unwrap_or_default().saturating_to()
+}
+
+/// Returns the largest number of records, at most `wanted`, whose bytes can be read in one way only.
+///
+/// The vault tells 176-byte from 184-byte records by the total length alone and refuses a length that both divide:
+/// 23 records of 176 bytes are 22 of 184 (`VaultValidators`, `InvalidValidators`).
+pub fn unambiguous(wanted: usize) -> usize {
+    if wanted > 0 && wanted.saturating_mul(RECORD_BYTES).is_multiple_of(LONG_RECORD_BYTES) {
+        wanted.saturating_sub(1)
+    } else {
+        wanted
+    }
+}
+
+/// A run of consecutive keys of the deposit data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextKeys {
+    /// The position of the first in the file.
+    pub first: usize,
+    /// The keys, in registration order; never empty.
+    pub keys: Vec<PublicKeyBytes>,
+}
+
+impl NextKeys {
+    /// The positions in the file.
+    pub fn positions(&self) -> Vec<usize> {
+        (self.first..self.first.saturating_add(self.keys.len())).collect()
+    }
+}
+
+/// Returns the keys from `index` on that can be registered together, at most `limit`.
+///
+/// Keys are never skipped: the registry takes them in the order of the file, so the run ends at the first key that the
+/// operator does not hold or that already has a deposit.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn next_keys(
+    tree: &ValidatorsTree,
+    index: u64,
+    limit: usize,
+    holds: impl Fn(&PublicKeyBytes) -> bool,
+    deposited: impl Fn(&PublicKeyBytes) -> bool,
+) -> Result<NextKeys, WhyNot> {
+    let used_up = WhyNot::KeysUsedUp { keys: tree.len() };
+    let first = usize::try_from(index).map_err(|_| used_up.clone())?;
+    let mut keys = Vec::new();
+    let mut stopped_by = used_up;
+    for position in first..first.saturating_add(limit) {
+        let Some(validator) = tree.public_key(position) else {
+            break;
+        };
+        let position = u64::try_from(position).unwrap_or(u64::MAX);
+        if !holds(&validator) {
+            stopped_by = WhyNot::KeyNotHeld { validator, position };
+            break;
+        }
+        if deposited(&validator) {
+            stopped_by = WhyNot::KeyDeposited { validator, position };
+            break;
+        }
+        keys.push(validator);
+    }
+    keys.truncate(unambiguous(keys.len()));
+    if keys.is_empty() {
+        Err(stopped_by)
+    } else {
+        Ok(NextKeys { first, keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sw_deposit_data::{DepositDataFile, ValidatorsTree};
+    use sw_spec::address;
+
+    use super::*;
+
+    fn tree() -> ValidatorsTree {
+        let vectors = sw_testkit::fixture("original-v1.json");
+        let json = vectors["deposit_data"]["mainnet"].to_string();
+        let file = DepositDataFile::parse(json.as_bytes()).expect("five entries");
+        ValidatorsTree::new(address!("3320ad928c20187602a2B2C04EeAa813fA899468"), &file).expect("a tree")
+    }
+
+    #[test]
+    fn no_batch_has_a_length_that_two_record_formats_share() {
+        for wanted in 0..=200 {
+            let sent = unambiguous(wanted);
+            assert!(
+                sent == 0 || !(sent * RECORD_BYTES).is_multiple_of(LONG_RECORD_BYTES),
+                "{wanted}"
+            );
+            assert!(wanted - sent <= 1);
+        }
+        assert_eq!(
+            (unambiguous(23), unambiguous(46), unambiguous(22), unambiguous(1)),
+            (22, 45, 22, 1)
+        );
+    }
+
+    #[test]
+    fn assets_pay_for_whole_validators_only() {
+        let eth = |wei: u128| U256::from(wei);
+        let each = eth(32_000_000_000_000_000_000);
+        assert_eq!(affordable(eth(31_999_999_999_999_999_999), each), 0);
+        assert_eq!(affordable(eth(96_000_000_000_000_000_000), each), 3);
+        assert_eq!(affordable(each, U256::ZERO), 0);
+    }
+
+    #[test]
+    fn keys_are_taken_in_the_order_of_the_file_and_never_skipped() {
+        let tree = tree();
+        let key = |position| tree.public_key(position).expect("in the file");
+        let all = next_keys(&tree, 1, 3, |_| true, |_| false).expect("three keys");
+        assert_eq!(
+            all,
+            NextKeys {
+                first: 1,
+                keys: vec![key(1), key(2), key(3)]
+            }
+        );
+        let held = next_keys(&tree, 1, 9, |held| *held != key(3), |_| false).expect("two keys");
+        assert_eq!(held.positions(), [1, 2]);
+        assert_eq!(
+            next_keys(&tree, 3, 9, |held| *held != key(3), |_| false),
+            Err(WhyNot::KeyNotHeld {
+                validator: key(3),
+                position: 3
+            })
+        );
+        assert_eq!(
+            next_keys(&tree, 0, 9, |_| true, |_| true),
+            Err(WhyNot::KeyDeposited {
+                validator: key(0),
+                position: 0
+            })
+        );
+        assert_eq!(
+            next_keys(&tree, 5, 9, |_| true, |_| false),
+            Err(WhyNot::KeysUsedUp { keys: 5 })
+        );
+        assert_eq!(
+            next_keys(&tree, u64::MAX, 9, |_| true, |_| false),
+            Err(WhyNot::KeysUsedUp { keys: 5 })
+        );
+    }
+}

@@ -1,0 +1,492 @@
+//! The registration duty: from an idle 32 ETH to a validator on chain.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rand_core::CryptoRng;
+use sw_chain_client::{BlockRef, Call, HarvestParams, KeeperParams, RegistrationState, VaultState, calls};
+use sw_deposit_data::{Multiproof, ValidatorsTree};
+use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OracleSet};
+use sw_signers::ValidatorSigner;
+use sw_spec::{Address, B256, NetworkSpec, PublicKeyBytes, U256};
+
+use crate::{
+    Duty, DutyError, Metrics, Outcome, WhyNot,
+    plan::{self, NextKeys},
+    road::road,
+    shares::{self, PreparedShares},
+    supervisor::error_chain,
+};
+
+/// The chain at one block: everything a registration is decided on.
+#[derive(Debug, Clone)]
+pub struct View<Pin> {
+    /// What further reads of the same block go through.
+    pub pin: Pin,
+    /// The block.
+    pub block: BlockRef,
+    /// The vault's standing.
+    pub vault: VaultState,
+    /// Roots, counters and balances.
+    pub state: RegistrationState,
+}
+
+/// What a harvest would bring.
+#[derive(Debug, Clone)]
+pub struct Harvest {
+    /// The parameters of `updateState`.
+    pub params: HarvestParams,
+    /// What the vault could stake afterwards, in wei, as simulated at the view's block.
+    pub withdrawable_assets: U256,
+}
+
+/// The network's validators at the view's block.
+#[derive(Debug, Clone)]
+pub struct NetworkView {
+    /// The index the next validator will have: the number of distinct keys with a valid deposit.
+    pub next_index: u64,
+    /// Which of the keys asked about are among them.
+    pub deposited: Vec<PublicKeyBytes>,
+}
+
+/// What a transaction is for, as the wallet's journal names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Registering validators.
+    Register,
+    /// Updating the vault's state.
+    Harvest,
+}
+
+impl Purpose {
+    /// The word in the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Harvest => "harvest",
+        }
+    }
+}
+
+/// A transaction that was mined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mined {
+    /// The transaction.
+    pub tx: B256,
+    /// Its block.
+    pub block: u64,
+}
+
+/// What the duty needs of the world. [`crate::Live`] is the world; tests have their own.
+///
+/// A nested `Result` tells what time cures (the inner one) from what failed (the outer one).
+#[async_trait]
+pub trait Surroundings: Send + 'static {
+    /// A block that reads are pinned to.
+    type Pin: Send + Sync;
+
+    /// Looks at the newest block.
+    async fn look(&mut self) -> Result<View<Self::Pin>, DutyError>;
+    /// What the vault can harvest at the view, if the Keeper says that it can.
+    async fn harvest(&mut self, view: &View<Self::Pin>) -> Result<Option<Harvest>, DutyError>;
+    /// The network's validators at the view.
+    async fn validators(
+        &mut self,
+        view: &View<Self::Pin>,
+        keys: &[PublicKeyBytes],
+    ) -> Result<Result<NetworkView, WhyNot>, DutyError>;
+    /// The oracle set at the view, and the CID of its config.
+    async fn oracles(&mut self, view: &View<Self::Pin>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError>;
+    /// The most that a unit of gas would cost now, in wei.
+    async fn gas_price(&mut self, view: &View<Self::Pin>) -> Result<Result<u128, WhyNot>, DutyError>;
+    /// Who sends.
+    fn wallet(&self) -> Address;
+    /// A transaction of this purpose that is sent and has no receipt yet.
+    async fn pending(&mut self, purpose: Purpose) -> Result<Option<B256>, DutyError>;
+    /// Asks all oracles.
+    async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError>;
+    /// Runs a call at the view without sending it.
+    async fn simulate(&mut self, view: &View<Self::Pin>, call: &Call) -> Result<(), DutyError>;
+    /// Sends a transaction and waits until it is mined.
+    async fn send(&mut self, purpose: Purpose, keys: &[PublicKeyBytes], call: &Call) -> Result<Mined, DutyError>;
+}
+
+/// Registers the next validators of a deposit data file whenever the vault can pay for them.
+pub struct RegisterValidators<S> {
+    surroundings: S,
+    vault: Address,
+    network: NetworkSpec,
+    tree: Arc<ValidatorsTree>,
+    signer: Arc<dyn ValidatorSigner>,
+    metrics: Arc<Metrics>,
+    random: fn() -> Box<dyn CryptoRng + Send>,
+    shares: Option<PreparedShares>,
+    harvest_fault: Option<String>,
+}
+
+/// What the duty registers, and with what.
+pub struct Registrar {
+    /// The vault.
+    pub vault: Address,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// The deposit data, in its order.
+    pub tree: Arc<ValidatorsTree>,
+    /// Who signs exits.
+    pub signer: Arc<dyn ValidatorSigner>,
+    /// Where the numbers go.
+    pub metrics: Arc<Metrics>,
+    /// Where unpredictable numbers come from.
+    pub random: fn() -> Box<dyn CryptoRng + Send>,
+}
+
+/// What would be registered, all reasons against it ruled out.
+struct Plan {
+    next: NextKeys,
+    next_index: u64,
+    proof: Multiproof,
+    harvest: Option<Harvest>,
+    oracles: Arc<OracleSet>,
+    config: String,
+}
+
+/// Gas of a registration, generously: the original's documents put one at 0.01 ETH at 30 gwei, a third of a million.
+const GAS_OF_ONE: u64 = 700_000;
+const GAS_OF_EACH_FURTHER: u64 = 120_000;
+
+impl<S: Surroundings> RegisterValidators<S> {
+    /// The duty over these surroundings.
+    pub fn new(surroundings: S, registrar: Registrar) -> Self {
+        let Registrar {
+            vault,
+            network,
+            tree,
+            signer,
+            metrics,
+            random,
+        } = registrar;
+        Self {
+            surroundings,
+            vault,
+            network,
+            tree,
+            signer,
+            metrics,
+            random,
+            shares: None,
+            harvest_fault: None,
+        }
+    }
+
+    async fn plan(&mut self, view: &View<S::Pin>) -> Result<Result<Plan, WhyNot>, DutyError> {
+        if let Err(no_road) = road(&view.vault, &self.network) {
+            return Ok(Err(WhyNot::OtherRoad {
+                detail: no_road.to_string(),
+            }));
+        }
+        if let Some(tx) = self.surroundings.pending(Purpose::Register).await? {
+            return Ok(Err(WhyNot::TransactionPending { tx }));
+        }
+        let harvest = if view.state.can_harvest {
+            self.harvest(view).await?
+        } else {
+            None
+        };
+        let stakeable = harvest
+            .as_ref()
+            .map_or(view.state.withdrawable_assets, |harvest| harvest.withdrawable_assets);
+        self.metrics.stakeable_assets.set(f64::from(stakeable));
+        let root = self.tree.root();
+        if view.state.deposit_data_root != root {
+            self.metrics.unused_validator_keys.set(0.0);
+            let manager = view.vault.deposit_data_manager;
+            return Ok(Err(WhyNot::RootNotUploaded {
+                file: root,
+                chain: view.state.deposit_data_root,
+                manager,
+            }));
+        }
+        self.count_unused(view.state.deposit_data_index);
+        if first(view.state.deposit_data_index) >= self.tree.len() {
+            return Ok(Err(WhyNot::KeysUsedUp { keys: self.tree.len() }));
+        }
+        if harvest.is_none() && view.state.harvest_required {
+            return Ok(Err(WhyNot::HarvestUnknown { vault: self.vault }));
+        }
+        let affordable = plan::affordable(stakeable, self.network.validator_assets);
+        if affordable == 0 {
+            let symbol = self.network.vault_symbol.clone();
+            return Ok(Err(WhyNot::NotEnoughAssets {
+                stakeable,
+                needed: self.network.validator_assets,
+                symbol,
+            }));
+        }
+        let (oracles, config) = match self.surroundings.oracles(view).await? {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(why)),
+        };
+        let limit = usize::try_from(affordable)
+            .unwrap_or(usize::MAX)
+            .min(oracles.batch_limit());
+        let signer = Arc::clone(&self.signer);
+        let select = |deposited: &[PublicKeyBytes]| {
+            let taken = |key: &PublicKeyBytes| deposited.contains(key);
+            plan::next_keys(
+                &self.tree,
+                view.state.deposit_data_index,
+                limit,
+                |key| signer.holds(key),
+                taken,
+            )
+        };
+        let wanted = match select(&[]) {
+            Ok(wanted) => wanted,
+            Err(why) => return Ok(Err(why)),
+        };
+        let network = match self.surroundings.validators(view, &wanted.keys).await? {
+            Ok(network) => network,
+            Err(why) => return Ok(Err(why)),
+        };
+        let next = match select(&network.deposited) {
+            Ok(next) => next,
+            Err(why) => return Ok(Err(why)),
+        };
+        if let Err(why) = self.can_pay(view, next.keys.len()).await? {
+            return Ok(Err(why));
+        }
+        let proof = self
+            .tree
+            .multiproof(&next.positions())
+            .map_err(|error| DutyError::Proof(Box::new(error)))?;
+        Ok(Ok(Plan {
+            next,
+            next_index: network.next_index,
+            proof,
+            harvest,
+            oracles,
+            config,
+        }))
+    }
+
+    /// What the vault earned is worth waiting for only while the vault refuses to register without it.
+    async fn harvest(&mut self, view: &View<S::Pin>) -> Result<Option<Harvest>, DutyError> {
+        let harvest = self.surroundings.harvest(view).await;
+        if view.state.harvest_required {
+            return harvest;
+        }
+        let fault = harvest.as_ref().err().map(|error| error_chain(error));
+        if let Some(error) = fault
+            .as_ref()
+            .filter(|fault| self.harvest_fault.as_ref() != Some(*fault))
+        {
+            tracing::warn!(
+                error,
+                "what the vault earned cannot be counted; registering without it for now"
+            );
+        }
+        self.harvest_fault = fault;
+        Ok(harvest.unwrap_or_default())
+    }
+
+    fn count_unused(&self, index: u64) {
+        let unused = (first(index)..self.tree.len())
+            .filter_map(|position| self.tree.public_key(position))
+            .filter(|key| self.signer.holds(key))
+            .count();
+        self.metrics
+            .unused_validator_keys
+            .set(f64::from(u32::try_from(unused).unwrap_or(u32::MAX)));
+    }
+
+    async fn can_pay(&mut self, view: &View<S::Pin>, keys: usize) -> Result<Result<(), WhyNot>, DutyError> {
+        let price = match self.surroundings.gas_price(view).await? {
+            Ok(price) => price,
+            Err(why) => return Ok(Err(why)),
+        };
+        let further = u64::try_from(keys).unwrap_or(u64::MAX).saturating_sub(1);
+        let gas = GAS_OF_EACH_FURTHER.saturating_mul(further).saturating_add(GAS_OF_ONE);
+        let needed = U256::from(price).saturating_mul(U256::from(gas));
+        let balance = view.state.wallet_balance;
+        if balance >= needed {
+            return Ok(Ok(()));
+        }
+        let (wallet, symbol) = (self.surroundings.wallet(), self.network.wallet_symbol.clone());
+        Ok(Err(WhyNot::WalletTooPoor {
+            wallet,
+            balance,
+            needed,
+            symbol,
+        }))
+    }
+
+    /// Shares are made anew only when the keys, their indices or the oracles change: a moved deposit root alone does not
+    /// touch them.
+    async fn shares(&mut self, plan: &Plan) -> Result<PreparedShares, DutyError> {
+        let keys = &plan.next.keys;
+        if let Some(shares) = self
+            .shares
+            .as_ref()
+            .filter(|old| old.serve(plan.next_index, keys, &plan.config))
+        {
+            return Ok(shares.clone());
+        }
+        let (signer, network) = (self.signer.as_ref(), &self.network);
+        let shares = shares::prepare(
+            signer,
+            &plan.oracles,
+            &plan.config,
+            network,
+            plan.next_index,
+            keys,
+            self.random,
+        )
+        .await?;
+        self.shares = Some(shares.clone());
+        Ok(shares)
+    }
+
+    fn request(&self, view: &View<S::Pin>, plan: &Plan, shares: PreparedShares) -> ApprovalRequest {
+        let (public_key_shards, exit_signature_shards) = shares
+            .validators
+            .into_iter()
+            .map(|validator| (validator.public_keys, validator.sealed))
+            .unzip();
+        ApprovalRequest {
+            validator_index: plan.next_index,
+            vault: self.vault,
+            validators_registry_root: view.state.deposit_root,
+            public_keys: plan.next.keys.clone(),
+            deposit_signatures: plan
+                .next
+                .positions()
+                .into_iter()
+                .filter_map(|at| self.tree.signature(at))
+                .collect(),
+            public_key_shards,
+            exit_signature_shards,
+            deadline: view
+                .block
+                .timestamp
+                .saturating_add(plan.oracles.validity_period().as_secs()),
+            proof: plan.proof.proof.clone(),
+            proof_flags: plan.proof.flags.clone(),
+            proof_indexes: plan.proof.proof_indexes.clone(),
+            validators: plan.proof.validators.clone(),
+        }
+    }
+
+    /// Whether what the oracles approved still holds at a newer block.
+    async fn overtaken(&mut self, then: &View<S::Pin>, plan: &Plan) -> Result<Result<View<S::Pin>, WhyNot>, DutyError> {
+        let now = self.surroundings.look().await?;
+        let what = if now.state.deposit_root != then.state.deposit_root {
+            Some("the deposit contract's root")
+        } else if now.state.deposit_data_root != then.state.deposit_data_root
+            || now.state.deposit_data_index != then.state.deposit_data_index
+        {
+            Some("the vault's deposit data")
+        } else if road(&now.vault, &self.network) != road(&then.vault, &self.network) {
+            Some("the vault's validators manager")
+        } else if now.state.can_harvest != then.state.can_harvest {
+            Some("the vault's rewards")
+        } else {
+            match self.surroundings.validators(&now, &plan.next.keys).await? {
+                Err(why) => return Ok(Err(why)),
+                Ok(network) if network.next_index != plan.next_index => Some("the next validator index"),
+                Ok(network) if !network.deposited.is_empty() => Some("a deposit of one of the keys"),
+                Ok(_) => None,
+            }
+        };
+        Ok(what.map_or(Ok(now), |what| Err(WhyNot::Overtaken { what })))
+    }
+
+    fn call(&self, view: &View<S::Pin>, plan: &Plan, approvals: Approvals) -> Call {
+        let params = KeeperParams {
+            validators_registry_root: view.state.deposit_root,
+            deadline: approvals.deadline,
+            validators: plan.proof.validators.clone().into(),
+            signatures: approvals.signatures.into(),
+            ipfs_hash: approvals.ipfs_hash,
+        };
+        let register = if plan.next.keys.len() == 1 {
+            calls::registry_register_validator(self.vault, &params, &plan.proof.proof)
+        } else {
+            let indexes = &plan.proof.indexes;
+            calls::registry_register_validators(self.vault, &params, indexes, &plan.proof.flags, &plan.proof.proof)
+        };
+        let data = match &plan.harvest {
+            Some(harvest) => calls::registry_multicall(&[
+                calls::registry_update_vault_state(self.vault, &harvest.params),
+                register,
+            ]),
+            None => register,
+        };
+        Call {
+            to: self.network.contracts.deposit_data_registry,
+            data,
+            value: U256::ZERO,
+        }
+    }
+
+    async fn register(&mut self) -> Result<Outcome, DutyError> {
+        let view = self.surroundings.look().await?;
+        let plan = match self.plan(&view).await? {
+            Ok(plan) => plan,
+            Err(why) => return Ok(Outcome::Idle(why)),
+        };
+        let shares = self.shares(&plan).await?;
+        let request = self.request(&view, &plan, shares);
+        tracing::info!(
+            count = plan.next.keys.len(),
+            index = plan.next_index,
+            "asking the oracles for approval"
+        );
+        let approvals = match self.surroundings.approve(&plan.oracles, &request).await {
+            Ok(approvals) => approvals,
+            // Oracles that look at a later block refuse for a reason that the next tick removes.
+            Err(error) => {
+                return match self.overtaken(&view, &plan).await? {
+                    Err(why) => Ok(Outcome::Idle(why)),
+                    Ok(_) => Err(DutyError::Approvals(Box::new(error))),
+                };
+            }
+        };
+        for outcome in &approvals.outcomes {
+            tracing::debug!(oracle = %outcome.oracle, %outcome, "asked for approval");
+        }
+        let now = match self.overtaken(&view, &plan).await? {
+            Ok(now) => now,
+            Err(why) => return Ok(Outcome::Idle(why)),
+        };
+        let call = self.call(&view, &plan, approvals);
+        self.surroundings.simulate(&now, &call).await?;
+        let mined = self
+            .surroundings
+            .send(Purpose::Register, &plan.next.keys, &call)
+            .await?;
+        self.shares = None;
+        self.metrics
+            .last_registration_block
+            .set(f64::from(u32::try_from(mined.block).unwrap_or(u32::MAX)));
+        for validator in &plan.next.keys {
+            tracing::info!(%validator, tx = %mined.tx, block = mined.block, "validator registered");
+        }
+        Ok(Outcome::Acted)
+    }
+}
+
+/// A position that a contract counts in 256 bits and a file in far fewer.
+fn first(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+#[async_trait]
+impl<S: Surroundings> Duty for RegisterValidators<S> {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    async fn tick(&mut self) -> Result<Outcome, DutyError> {
+        self.register().await
+    }
+}

@@ -1,0 +1,263 @@
+//! Why nothing is registered, in words for the person who waits.
+
+use std::fmt;
+
+use sw_spec::{Address, B256, PublicKeyBytes, U256};
+
+/// A reason for which no validator is registered now. It is no error: most of them pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyNot {
+    /// The vault does not hold the stake of one validator.
+    NotEnoughAssets {
+        /// What it could stake, in wei of its asset.
+        stakeable: U256,
+        /// What one validator takes, in the same unit.
+        needed: U256,
+        /// The asset.
+        symbol: String,
+    },
+    /// The vault's deposit data root is another than that of the file.
+    RootNotUploaded {
+        /// The root of the file.
+        file: B256,
+        /// The root on chain; zero when none was ever set.
+        chain: B256,
+        /// Who may set it.
+        manager: Address,
+    },
+    /// Every key of the file is used.
+    KeysUsedUp {
+        /// How many there were.
+        keys: usize,
+    },
+    /// The next key of the file is not among the keystores.
+    KeyNotHeld {
+        /// The key.
+        validator: PublicKeyBytes,
+        /// Its position in the file, from 0.
+        position: u64,
+    },
+    /// The next key of the file already has a deposit.
+    KeyDeposited {
+        /// The key.
+        validator: PublicKeyBytes,
+        /// Its position in the file, from 0.
+        position: u64,
+    },
+    /// Gas costs more than the operator is willing to pay.
+    GasTooHigh {
+        /// The fee per gas now, in wei.
+        price: u128,
+        /// The limit, in wei.
+        limit: u128,
+    },
+    /// The wallet cannot pay for a registration.
+    WalletTooPoor {
+        /// The wallet.
+        wallet: Address,
+        /// Its balance in wei.
+        balance: U256,
+        /// What a registration may cost, in wei.
+        needed: U256,
+        /// What gas is paid in.
+        symbol: String,
+    },
+    /// The vault was never approved by the oracles' rewards, yet its state is too old to register.
+    HarvestUnknown {
+        /// The vault.
+        vault: Address,
+    },
+    /// A registration is on its way.
+    TransactionPending {
+        /// Its hash.
+        tx: B256,
+    },
+    /// An oracle of the config is not one on chain: the set is being changed, or the config is forged.
+    OraclesChanging {
+        /// What is wrong, as the oracle set says it.
+        detail: String,
+    },
+    /// The deposit root, the next index or the vault changed while the oracles were asked.
+    Overtaken {
+        /// What changed.
+        what: &'static str,
+    },
+    /// The network's validators are not all known yet.
+    ValidatorsNotScanned,
+    /// The vault is managed by somebody else.
+    OtherRoad {
+        /// What its situation is and what to do.
+        detail: String,
+    },
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEnoughAssets {
+                stakeable,
+                needed,
+                symbol,
+            } => {
+                write!(
+                    f,
+                    "the vault can stake {} {symbol}, a validator takes {}",
+                    Ether(*stakeable),
+                    Ether(*needed)
+                )
+            }
+            Self::RootNotUploaded { file, chain, manager } if chain.is_zero() => {
+                write!(
+                    f,
+                    "no deposit data root is set for the vault; {manager} must upload {file}"
+                )
+            }
+            Self::RootNotUploaded { file, chain, manager } => write!(
+                f,
+                "the deposit data root on chain is {chain}, that of the file is {file}; {manager} must upload it, \
+                 or this operator needs the file that was uploaded"
+            ),
+            Self::KeysUsedUp { keys } => {
+                write!(
+                    f,
+                    "all {keys} keys of the deposit data file are used; create more and upload the new root"
+                )
+            }
+            Self::KeyNotHeld { validator, position } => write!(
+                f,
+                "the next key {validator} (number {position} of the deposit data file, from 0) is not in the keystores \
+                 directory; another operator of this vault may hold it"
+            ),
+            Self::KeyDeposited { validator, position } => write!(
+                f,
+                "the next key {validator} (number {position} of the deposit data file, from 0) already has a deposit; \
+                 upload a root over unused keys only"
+            ),
+            Self::GasTooHigh { price, limit } => {
+                write!(
+                    f,
+                    "gas costs {} gwei, the limit is {} gwei",
+                    GweiOf(*price),
+                    GweiOf(*limit)
+                )
+            }
+            Self::WalletTooPoor {
+                wallet,
+                balance,
+                needed,
+                symbol,
+            } => write!(
+                f,
+                "the wallet {wallet} holds {} {symbol}, a registration may cost {}; send it some",
+                Ether(*balance),
+                Ether(*needed)
+            ),
+            Self::HarvestUnknown { vault } => {
+                write!(
+                    f,
+                    "the vault {vault} must be harvested first, but the last rewards file does not list it"
+                )
+            }
+            Self::TransactionPending { tx } => write!(f, "registration {tx} is sent and not yet mined"),
+            Self::OraclesChanging { detail } => write!(f, "the oracle set is not consistent: {detail}"),
+            Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
+            Self::ValidatorsNotScanned => write!(f, "the network's validators are still being read from the chain"),
+            Self::OtherRoad { detail } => f.write_str(detail),
+        }
+    }
+}
+
+/// Says a reason at info once, and again only when it becomes another one.
+#[derive(Debug, Default)]
+pub(crate) struct SaidOnce(Option<std::mem::Discriminant<WhyNot>>, Option<WhyNot>);
+
+impl SaidOnce {
+    /// Logs `why` unless it was the last thing said. An amount that only grows is not a new reason.
+    pub(crate) fn say(&mut self, why: &WhyNot) {
+        let kind = std::mem::discriminant(why);
+        let news = match why {
+            WhyNot::NotEnoughAssets { .. } | WhyNot::GasTooHigh { .. } | WhyNot::WalletTooPoor { .. } => {
+                self.0 != Some(kind)
+            }
+            _ => self.1.as_ref() != Some(why),
+        };
+        if news {
+            tracing::info!(reason = %why, "no validator is registered");
+        } else {
+            tracing::debug!(reason = %why, "no validator is registered");
+        }
+        self.0 = Some(kind);
+        self.1 = Some(why.clone());
+    }
+
+    /// Forgets: the next reason is news again.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A text without its digits: a number that moves is not news.
+pub(crate) fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+/// An amount in wei, shown in units of 10^18 with at most four digits behind the point, rounded down.
+pub(crate) struct Ether(pub(crate) U256);
+
+impl fmt::Display for Ether {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = U256::from(10).pow(U256::from(18));
+        let (whole, rest) = self.0.div_rem(unit);
+        let digits: u64 = rest
+            .checked_div(U256::from(10).pow(U256::from(14)))
+            .unwrap_or_default()
+            .saturating_to();
+        let fraction = format!("{digits:04}");
+        match fraction.trim_end_matches('0') {
+            "" => write!(f, "{whole}"),
+            fraction => write!(f, "{whole}.{fraction}"),
+        }
+    }
+}
+
+/// A price in wei, shown in gwei with at most two digits behind the point.
+struct GweiOf(u128);
+
+impl fmt::Display for GweiOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths = self.0 / 10_000_000;
+        write!(f, "{}.{:02}", hundredths / 100, hundredths % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_a_person_writes_them() {
+        let eth = |text: &str| Ether(U256::from_str_radix(text, 10).expect("decimal")).to_string();
+        assert_eq!(eth("32000000000000000000"), "32");
+        assert_eq!(eth("11400000000000000000"), "11.4");
+        assert_eq!(eth("31999999999999999999"), "31.9999");
+        assert_eq!(eth("1"), "0");
+        assert_eq!(GweiOf(10_500_000_000).to_string(), "10.50");
+    }
+
+    #[test]
+    fn a_growing_balance_is_not_news_but_another_reason_is() {
+        let poor = |wei: u64| WhyNot::NotEnoughAssets {
+            stakeable: U256::from(wei),
+            needed: U256::from(32),
+            symbol: "ETH".to_owned(),
+        };
+        let mut said = SaidOnce::default();
+        said.say(&poor(1));
+        assert_eq!(said.0, Some(std::mem::discriminant(&poor(2))));
+        said.say(&WhyNot::ValidatorsNotScanned);
+        assert_eq!(said.1, Some(WhyNot::ValidatorsNotScanned));
+        said.clear();
+        assert!(said.0.is_none());
+    }
+}
