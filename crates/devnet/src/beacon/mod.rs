@@ -1,0 +1,101 @@
+//! A Beacon API over the execution chain: slots are block times, validators are what the deposit contract's events make.
+//!
+//! It holds to the consensus rules that an operator and its oracles meet: a deposit counts when its BLS signature is
+//! valid, indexes follow the first valid deposits, an epoch is final two epochs later, and an exit must be signed.
+
+mod api;
+mod clock;
+mod exits;
+mod registry;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use alloy_primitives::{Address, B256, FixedBytes};
+use tokio::{sync::Mutex, task::JoinSet};
+
+use crate::{
+    http::{HttpError, serve},
+    rpc::Rpc,
+};
+
+/// The constants of the beacon chain.
+#[derive(Debug, Clone)]
+pub struct BeaconConfig {
+    /// The execution chain id.
+    pub chain_id: u64,
+    /// Unix time of slot 0.
+    pub genesis_time: u64,
+    /// Slots of an epoch.
+    pub slots_per_epoch: u64,
+    /// Seconds of a slot.
+    pub seconds_per_slot: u64,
+    /// `genesis_validators_root`.
+    pub genesis_validators_root: B256,
+    /// The fork version deposits are signed under.
+    pub genesis_fork_version: FixedBytes<4>,
+    /// The fork version exits are signed under.
+    pub capella_fork_version: FixedBytes<4>,
+    /// The epoch of the Capella fork.
+    pub capella_epoch: u64,
+    /// The deposit contract.
+    pub deposit_contract: Address,
+    /// The block it was deployed in.
+    pub deploy_block: u64,
+}
+
+/// The running Beacon API; it ends when this is dropped.
+#[derive(Debug)]
+pub struct BeaconNode {
+    url: String,
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: BeaconConfig,
+    rpc: Rpc,
+    registry: Mutex<registry::Registry>,
+    exits: Mutex<BTreeMap<u64, exits::Exit>>,
+    syncing: AtomicBool,
+}
+
+impl BeaconNode {
+    /// Starts the Beacon API of the chain behind `rpc` on a free port of loopback.
+    ///
+    /// # Errors
+    ///
+    /// There is no port to listen on.
+    pub async fn start(config: BeaconConfig, rpc: Rpc) -> Result<Self, HttpError> {
+        let shared = Arc::new(Shared {
+            config,
+            rpc,
+            registry: Mutex::default(),
+            exits: Mutex::default(),
+            syncing: AtomicBool::new(false),
+        });
+        let mut tasks = JoinSet::new();
+        let address = serve(api::router(Arc::clone(&shared)), &mut tasks).await?;
+        Ok(Self {
+            url: format!("http://{address}"),
+            shared,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes it say that it is still syncing, or no longer.
+    pub fn set_syncing(&self, syncing: bool) {
+        self.shared.syncing.store(syncing, Ordering::SeqCst);
+    }
+}

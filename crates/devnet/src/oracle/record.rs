@@ -1,0 +1,40 @@
+//! What an oracle has been asked and has done, for tests and the curious.
+
+use std::sync::{Mutex, PoisonError};
+
+use alloy::primitives::FixedBytes;
+
+use super::fault::Approval;
+
+/// An exit signature that was recovered from shares and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredExit {
+    /// The validator.
+    pub public_key: FixedBytes<48>,
+    /// Its predicted index, which is part of the signed message.
+    pub validator_index: u64,
+    /// The signature.
+    pub signature: FixedBytes<96>,
+}
+
+/// The log of one oracle; the Node oracle fills it through its standard output.
+#[derive(Debug, Default)]
+pub(super) struct Record(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) requests: Vec<String>,
+    pub(super) approvals: Vec<Approval>,
+    pub(super) refusals: Vec<String>,
+    pub(super) exits: Vec<RecoveredExit>,
+}
+
+impl Record {
+    pub(super) fn write(&self, change: impl FnOnce(&mut Entries)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
