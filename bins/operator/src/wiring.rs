@@ -1,0 +1,226 @@
+//! From what was configured to what runs: the only place that picks a backend, a TLS provider or a source of randomness.
+
+use std::{sync::Arc, time::Duration};
+
+use rand_core::CryptoRng;
+use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use sw_chain_client::{
+    ConsensusClient, ConsensusOptions, ExecutionClient, ExecutionOptions, FeeLimits, HotWallet, Journal,
+};
+use sw_deposit_data::{DepositDataFile, ValidatorsTree};
+use sw_ipfs::{GatewayOptions, Gateways, gateway_redirects};
+use sw_key_ops::KeystoreKeys;
+use sw_keys::{WalletFile, WalletFileError};
+use sw_oracle_client::ApprovalTimeouts;
+use sw_registration::{Metrics, NetworkValidators, Operator, ServiceError, WALLET_REMEDY};
+use sw_signers::LocalSigner;
+use sw_store::ValidatorIndex;
+use sw_vault_dir::{Batch, KeystoreIndex, PasswordSource, VaultLock, read_secret_file};
+
+use crate::{
+    error::{CliError, Kind},
+    host,
+    start_config::StartConfig,
+};
+
+/// Opens everything the operator is made of. Nothing is asked of any node.
+pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Result<(Operator, VaultLock), CliError> {
+    let lock = config.directory.lock().map_err(|error| {
+        CliError::from_error(Kind::Unsafe, &error)
+            .hint("one operator runs for a vault directory; stop the other one, or give this one its own `--data-dir`")
+    })?;
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = open(&config, &lock)?;
+        Ok::<_, CliError>((config, lock, opened))
+    });
+    let (config, lock, opened) = opened
+        .await
+        .map_err(|_| CliError::new(Kind::Bug, "the start was cut short"))??;
+    let timeouts = &config.timeouts;
+    let (strict, lenient) = (http_client(Policy::none())?, http_client(gateway_redirects())?);
+    let options = ExecutionOptions {
+        chain_id: Some(config.network.chain_id),
+        request_timeout: timeouts.execution,
+        ..ExecutionOptions::default()
+    };
+    let execution = ExecutionClient::new(strict.clone(), config.execution_endpoints, options);
+    let options = ConsensusOptions {
+        request_timeout: timeouts.consensus,
+        ..ConsensusOptions::default()
+    };
+    let consensus = ConsensusClient::new(strict.clone(), config.consensus_endpoints, options);
+    // A gateway may redirect, but not into this network: what it serves is checked against its CID, wherever it is from.
+    let gateways = |timeout| {
+        let cache_dir = Some(config.directory.ipfs_cache());
+        let options = GatewayOptions { timeout, cache_dir };
+        Arc::new(Gateways::new(lenient.clone(), config.gateways.clone(), options))
+    };
+    let limits = FeeLimits {
+        max_fee_per_gas: config.max_fee_per_gas,
+        min_priority_fee: u128::from(config.network.min_priority_fee_gwei).saturating_mul(GWEI),
+    };
+    let Opened {
+        wallet_key,
+        journal,
+        deposit_data,
+        tree,
+        signer,
+        index,
+    } = opened;
+    let wallet = HotWallet::new(execution.clone(), wallet_key, config.network.chain_id, journal, limits)
+        .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
+    let operator = Operator {
+        vault: config.vault,
+        network: config.network.clone(),
+        execution,
+        consensus,
+        gateways: gateways(timeouts.ipfs),
+        dump_gateways: gateways(timeouts.ipfs.max(DUMP_TIMEOUT)),
+        http: strict,
+        approval_timeouts: ApprovalTimeouts {
+            attempt: timeouts.oracle,
+            total: timeouts.oracle.saturating_mul(3),
+        },
+        transaction_timeout: timeouts.transaction,
+        harvest_vault: config.harvest_vault,
+        adopt_wallet: config.adopt_wallet,
+        signer: Arc::new(signer),
+        wallet,
+        deposit_data: Arc::new(deposit_data),
+        tree: Arc::new(tree),
+        validators: NetworkValidators::new(index, config.network.clone(), random),
+        metrics,
+        random,
+    };
+    Ok((operator, lock))
+}
+
+fn random() -> Box<dyn CryptoRng + Send> {
+    Box::new(host::randomness())
+}
+
+/// The list of mainnet's validators has 88 MB. The original's GENESIS_VALIDATORS_IPFS_TIMEOUT.
+const DUMP_TIMEOUT: Duration = Duration::from_secs(300);
+const GWEI: u128 = 1_000_000_000;
+
+/// What lies on this machine.
+struct Opened {
+    wallet_key: zeroize::Zeroizing<[u8; 32]>,
+    journal: Journal,
+    deposit_data: DepositDataFile,
+    tree: ValidatorsTree,
+    signer: LocalSigner<KeystoreKeys>,
+    index: ValidatorIndex,
+}
+
+fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
+    let failed = |error: &(dyn std::error::Error + 'static)| CliError::from_error(Kind::Failed, error);
+    if Batch::finish_interrupted(lock).map_err(|error| failed(&error))? {
+        tracing::info!("finished a `create-keys` that was interrupted");
+    }
+    let files = &config.files;
+    let shown = files.deposit_data.display();
+    let bytes = std::fs::read(&files.deposit_data).map_err(|error| {
+        CliError::caused_by(
+            Kind::Failed,
+            format_args!("cannot read the deposit data `{shown}`"),
+            &error,
+        )
+    })?;
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        CliError::caused_by(
+            Kind::Failed,
+            format_args!("cannot use the deposit data `{shown}`"),
+            error,
+        )
+        .hint("`operator get-validators-root` checks a deposit data file entry by entry")
+    };
+    let deposit_data = DepositDataFile::parse(&bytes).map_err(|error| unusable(&error))?;
+    let tree = ValidatorsTree::new(config.vault, &deposit_data).map_err(|error| unusable(&error))?;
+    let passwords = PasswordSource {
+        shared: Some(files.keystores_password.clone()),
+        dir: files.keystores_passwords.clone(),
+    };
+    let keystores = KeystoreIndex::scan(&files.keystores, passwords).map_err(|error| failed(&error))?;
+    tracing::info!(
+        count = keystores.len(),
+        "keystores found; each is opened when it is first needed"
+    );
+    let signer = LocalSigner::new(KeystoreKeys::from(keystores));
+    let wallet_key = open_wallet(config)?;
+    let journal = Journal::open(&config.directory.journal()).map_err(|error| failed(&error))?;
+    let index = ValidatorIndex::open(&files.database, &config.network.name).map_err(|error| failed(&error))?;
+    Ok(Opened {
+        wallet_key,
+        journal,
+        deposit_data,
+        tree,
+        signer,
+        index,
+    })
+}
+
+fn open_wallet(config: &StartConfig) -> Result<zeroize::Zeroizing<[u8; 32]>, CliError> {
+    let (wallet, password) = (config.files.wallet.display(), config.files.wallet_password.display());
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        CliError::caused_by(
+            Kind::Failed,
+            format_args!("cannot open the hot wallet `{wallet}`"),
+            error,
+        )
+    };
+    let other = "name another with `--hot-wallet-file`, or make one with `operator create-wallet`";
+    let bytes = std::fs::read(&config.files.wallet).map_err(|error| cannot(&error).hint(other))?;
+    let file = WalletFile::parse(&bytes).map_err(|error| cannot(&error).hint(other))?;
+    let secret = read_secret_file(&config.files.wallet_password)
+        .map_err(|error| cannot(&error).hint("name the right file with `--hot-wallet-password-file`"))?;
+    let key = file.decrypt(&secret).map_err(|error| match error {
+        WalletFileError::WrongPassword => CliError::caused_by(
+            Kind::Secret,
+            format_args!("cannot open the hot wallet `{wallet}`"),
+            &error,
+        )
+        .hint(format_args!(
+            "the password is read from `{password}`; use `--hot-wallet-password-file` for another"
+        )),
+        error => cannot(&error).hint(other),
+    })?;
+    Ok(key.expose_bytes())
+}
+
+/// Node and oracle URLs may be private: a redirect would carry a request, and what it knows, somewhere else.
+fn http_client(redirects: Policy) -> Result<reqwest::Client, CliError> {
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| CliError::caused_by(Kind::Failed, "cannot set up TLS", error);
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirects)
+        .connect_timeout(Duration::from_secs(10))
+        .user_agent(concat!("stakewise-operator/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| failed(&error))
+}
+
+/// The end of the service in the words of the person who started it.
+pub(crate) fn service_error(error: &ServiceError) -> CliError {
+    match error {
+        ServiceError::Check(report) => CliError::from_error(Kind::Failed, error).hint(&report.remedy),
+        ServiceError::Panicked { .. } => {
+            CliError::from_error(Kind::Bug, error).hint("restart it: what was sent is in the journal; and report this")
+        }
+        ServiceError::WalletShared(_) => CliError::from_error(Kind::Unsafe, error).hint(WALLET_REMEDY),
+        ServiceError::Unsafe(report) => CliError::from_error(Kind::Unsafe, error).hint(&report.remedy),
+        ServiceError::JournalUnusable(_) => CliError::from_error(Kind::Failed, error)
+            .hint("make room on the disk of the vault's directory, then start again: what was sent is in the journal"),
+        error => CliError::from_error(Kind::Failed, error),
+    }
+}

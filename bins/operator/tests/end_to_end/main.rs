@@ -1,0 +1,13 @@
+//! The shipped program on a whole network: what registers, what must not, and what it says.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed"
+)]
+
+mod drop_in;
+mod refused;
+mod registers;
+mod runs;
+mod setup;
