@@ -1,0 +1,89 @@
+//! `cargo xtask demo`: the shipped binary does its job on a whole network, and the chain is asked what came of it.
+
+mod register;
+
+use std::path::Path;
+
+use serde_json::json;
+use sw_devnet::Registered;
+
+use crate::{Failure, shell::build_operator};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Which scenario to show.
+    #[arg(default_value = "register", value_parser = SCENARIOS)]
+    scenario: String,
+    /// Prints one JSON document of what was registered, and nothing else, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The scenarios by name; each is a file below `demo/`.
+const SCENARIOS: [&str; 1] = ["register"];
+
+/// What a scenario brought about, as read back from the chain's events.
+pub(crate) struct Outcome {
+    /// The vaults, with their version and the road their registrations took.
+    pub(crate) vaults: Vec<VaultOutcome>,
+    /// Where a person can look further.
+    pub(crate) look_at: Vec<String>,
+}
+
+pub(crate) struct VaultOutcome {
+    pub(crate) address: String,
+    pub(crate) version: u8,
+    pub(crate) road: &'static str,
+    pub(crate) registered: Vec<Registered>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let operator = build_operator()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(show(&arguments.scenario, &operator))?;
+    if arguments.json {
+        println!("{}", document(&outcome));
+        return Ok(());
+    }
+    for vault in &outcome.vaults {
+        println!("vault {} (version {}, {})", vault.address, vault.version, vault.road);
+        for Registered {
+            public_key, tx, block, ..
+        } in &vault.registered
+        {
+            println!("  registered {public_key}\n    in block {block}, transaction {tx}");
+        }
+    }
+    for line in &outcome.look_at {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+async fn show(scenario: &str, operator: &Path) -> Result<Outcome, Failure> {
+    match scenario {
+        "register" => register::run(operator).await,
+        other => Err(format!("no scenario is called `{other}`").into()),
+    }
+}
+
+fn document(outcome: &Outcome) -> serde_json::Value {
+    let registered = |vault: &VaultOutcome| -> Vec<_> {
+        let each = vault.registered.iter();
+        each.map(|each| json!({"public_key": each.public_key, "tx": each.tx, "block": each.block}))
+            .collect()
+    };
+    let vaults: Vec<_> = outcome
+        .vaults
+        .iter()
+        .map(|vault| {
+            json!({
+                "address": vault.address,
+                "version": vault.version,
+                "road": vault.road,
+                "registered": registered(vault),
+            })
+        })
+        .collect();
+    json!({ "vaults": vaults })
+}

@@ -1,0 +1,67 @@
+//! Project tasks: `cargo xtask demo | devnet | ci | layers | figures | fixtures`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task talks to the person who runs it"
+)]
+
+mod ci;
+mod demo;
+mod devnet;
+mod figures;
+mod fixtures;
+mod layers;
+mod shell;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What every task may fail with: shown with its causes, handled by nobody.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this project")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Shows the main job on a whole network on this machine.
+    Demo(demo::Arguments),
+    /// Keeps such a network up, and prints how to play with it by hand.
+    Devnet(devnet::Arguments),
+    /// Runs every check: format, lints, layers, tests, docs.
+    Ci,
+    /// Proves that the crates depend on each other in one direction only.
+    Layers,
+    /// Measures the shipped binary against its limits.
+    Figures,
+    /// Checks that every test vector is documented and used, and remakes those that can be remade.
+    Fixtures,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Devnet(arguments) => devnet::run(&arguments),
+        Task::Ci => ci::run(),
+        Task::Layers => layers::run(),
+        Task::Figures => figures::run(),
+        Task::Fixtures => fixtures::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            let mut source = failure.source();
+            while let Some(cause) = source {
+                eprintln!("  caused by: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
