@@ -63,8 +63,6 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) ipfs_fetch_endpoints: Vec<RedactedUrl>,
-    #[command(flatten)]
-    pub(crate) files: FileArgs,
     /// Never sign a transaction that may pay more for gas, in gwei [default: 10; 2 on Gnosis].
     #[arg(long, env = "MAX_FEE_PER_GAS_GWEI", value_name = "GWEI", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) max_fee_per_gas_gwei: Option<u64>,
@@ -77,6 +75,8 @@ pub(crate) struct Args {
     /// Taken so that the original's command lines work; a keystore is opened when it is first needed, not in a pool.
     #[arg(long = "pool-size", alias = "concurrency", value_name = "N", hide = true)]
     pub(crate) _pool_size: Option<u32>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
