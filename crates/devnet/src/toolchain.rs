@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -123,7 +124,7 @@ impl Toolchain {
     /// It fails, or does not end in two minutes.
     pub async fn run_script(&self, name: &str, script: &str, input: Vec<u8>) -> Result<Vec<u8>, ToolchainError> {
         let path = self.script(name, script)?;
-        run("node", &[path.as_os_str()], &self.packages, input, SCRIPT_TIMEOUT)
+        run_node(&[path.as_os_str()], &self.packages, input)
             .await
             .map_err(ToolchainError::Run)
     }
@@ -226,9 +227,24 @@ fn create_dir(path: &Path) -> Result<(), ToolchainError> {
     fs::create_dir_all(path).map_err(cache_error(path))
 }
 
+/// Runs Node.js to its end, again when a signal killed it: its just-in-time compiler was seen to die of an invalid
+/// instruction once in some hundred runs, with the same input that it took a moment later.
+async fn run_node(arguments: &[&OsStr], directory: &Path, input: Vec<u8>) -> Result<Vec<u8>, ProcessError> {
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match run("node", arguments, directory, input.clone(), SCRIPT_TIMEOUT).await {
+            Err(ProcessError::Failed { status, .. }) if left > 0 && status.signal().is_some() => {
+                tracing::warn!(%status, "Node.js was killed by a signal; it is run again");
+            }
+            ended => return ended,
+        }
+    }
+}
+
 async fn check_node(cache: &Path) -> Result<(), ToolchainError> {
     create_dir(cache)?;
-    let version = run("node", &[OsStr::new("--version")], cache, Vec::new(), SCRIPT_TIMEOUT).await;
+    let version = run_node(&[OsStr::new("--version")], cache, Vec::new()).await;
     let version = version.map_err(|error| match error {
         ProcessError::Start { .. } => ToolchainError::Missing { program: "node" },
         error => ToolchainError::Run(error),
@@ -247,6 +263,7 @@ async fn check_node(cache: &Path) -> Result<(), ToolchainError> {
 
 const PACKAGE_JSON: &str = include_str!("../npm/package.json");
 const PACKAGE_LOCK: &str = include_str!("../npm/package-lock.json");
+const ATTEMPTS: u32 = 3;
 const OLDEST_NODE: u32 = 20;
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(300);
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);

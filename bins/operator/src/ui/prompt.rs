@@ -93,8 +93,7 @@ impl Ui {
         } else {
             ("\x1b[?1049h\x1b[H", "\x1b[?1049l")
         };
-        write_stderr(format_args!("{enter}{text}\n{farewell}"));
-        let pressed = terminal::wait_for_key();
+        let pressed = terminal::wait_for_key(|| write_stderr(format_args!("{enter}{text}\n{farewell}")));
         write_stderr(format_args!("{leave}"));
         match pressed.map_err(|error| unreadable(&error))? {
             Line::Interrupted => Err(interrupted()),

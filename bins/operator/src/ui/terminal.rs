@@ -37,8 +37,8 @@ pub(super) fn read_hidden_line(prompt: impl FnOnce()) -> io::Result<Line> {
     read_until(&[b'\n', CTRL_C])
 }
 
-/// Waits for a single key.
-pub(super) fn wait_for_key() -> io::Result<Line> {
+/// Waits for a single key. `show` is called when keys, and Ctrl-C with them, come here.
+pub(super) fn wait_for_key(show: impl FnOnce()) -> io::Result<Line> {
     let _changed = Changed::apply(|modes| {
         modes
             .local_modes
@@ -46,6 +46,7 @@ pub(super) fn wait_for_key() -> io::Result<Line> {
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     })?;
+    show();
     Ok(match read_byte()? {
         Some(CTRL_C) => Line::Interrupted,
         Some(_) => Line::Text(SecretString::default()),

@@ -85,7 +85,20 @@ impl NodeOracle {
             "total": config.total, "peers": config.peers,
         });
         std::fs::write(&config_file, config.to_string()).map_err(NodeOracleError::Files)?;
-        let log = std::fs::File::create(&log_file).map_err(NodeOracleError::Files)?;
+        // Once more when it dies at its start: see `Toolchain::run_script`.
+        match Self::start(&program, &config_file, &log_file, &record).await {
+            Err(NodeOracleError::NotReady { .. }) => Self::start(&program, &config_file, &log_file, &record).await,
+            started => started,
+        }
+    }
+
+    async fn start(
+        program: &Path,
+        config_file: &Path,
+        log_file: &Path,
+        record: &Arc<Record>,
+    ) -> Result<Self, NodeOracleError> {
+        let log = std::fs::File::create(log_file).map_err(NodeOracleError::Files)?;
         let mut child = Command::new("node")
             .arg(program)
             .arg(config_file)
@@ -96,7 +109,7 @@ impl NodeOracle {
             .spawn()
             .map_err(NodeOracleError::Start)?;
         let not_ready = || NodeOracleError::NotReady {
-            log: tail(&std::fs::read_to_string(&log_file).unwrap_or_default()),
+            log: tail(&std::fs::read_to_string(log_file).unwrap_or_default()),
         };
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(not_ready());
@@ -109,7 +122,7 @@ impl NodeOracle {
         let started: Started = serde_json::from_str(&first).map_err(|_| not_ready())?;
         let (faults, told) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen(lines, record));
+        tasks.spawn(listen(lines, Arc::clone(record)));
         tasks.spawn(tell(stdin, told));
         let endpoint = format!("http://127.0.0.1:{}", started.port);
         Ok(Self {
