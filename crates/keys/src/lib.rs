@@ -11,6 +11,7 @@ mod keystore_json;
 mod language;
 mod mnemonic;
 mod password;
+mod stretcher;
 mod wallet_file;
 mod wallet_key;
 
@@ -24,5 +25,6 @@ pub use language::{Language, ParseLanguageError};
 pub use mnemonic::{InvalidEntropyLength, Mnemonic, MnemonicError};
 pub use password::generate_password;
 pub use secrecy::{ExposeSecret, SecretString};
+pub use stretcher::Stretcher;
 pub use wallet_file::{WalletFile, WalletFileError};
 pub use wallet_key::{InvalidWalletKey, WalletKey};
