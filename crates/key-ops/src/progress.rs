@@ -10,6 +10,8 @@ pub enum Stage {
     DepositData,
     /// Encrypting each, and opening the result again.
     Keystores,
+    /// Deriving keys until those that are looked for are found; how many that takes is not known beforehand, and the total 0.
+    Searching,
 }
 
 /// Is told how far the work has come, from any of its threads.
