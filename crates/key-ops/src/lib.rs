@@ -17,5 +17,7 @@ pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};
-pub use recover::{FoundKey, Search, SearchOutcome, search};
+pub use recover::{
+    FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, present_config, restore, search, unused_keys,
+};
 pub use workers::Workers;

@@ -66,6 +66,19 @@ pub fn search(request: &Search<'_>, progress: &impl Progress) -> SearchOutcome {
     outcome
 }
 
+/// The first `count` keys of a mnemonic that are not among `used`, by ascending index.
+pub fn unused_keys(mnemonic: &Mnemonic, count: usize, used: &BTreeSet<PublicKeyBytes>) -> Vec<FoundKey> {
+    let keys = ValidatorKeys::new(&mnemonic.to_seed());
+    (0..=u32::MAX)
+        .map(|index| FoundKey {
+            index,
+            public_key: keys.key(index).public_key().to_bytes(),
+        })
+        .filter(|key| !used.contains(&key.public_key))
+        .take(count)
+        .collect()
+}
+
 /// The search, whatever the keys are derived from: in chunks, but as if it were one index after the other.
 fn walk(
     public_keys: &BTreeSet<PublicKeyBytes>,
