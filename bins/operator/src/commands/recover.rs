@@ -39,9 +39,7 @@ Asks, in this order: mnemonic, vault, execution endpoints, consensus endpoints,\
 network; then whether to go on.\n\n\
 Examples:\n  \
   operator recover\n  \
-  operator recover --vault 0x3320... --network mainnet --mnemonic-file words.txt \\\n      \
-    --execution-endpoints http://localhost:8545 \\\n      \
-    --consensus-endpoints http://localhost:5052 --no-confirm")]
+  operator recover --vault 0x3320... --mnemonic-file words.txt --no-confirm")]
 pub(crate) struct Args {
     #[command(flatten)]
     data_dir: DataDirArgs,
@@ -62,10 +60,10 @@ pub(crate) struct Args {
     #[arg(long, env = "VAULT_FIRST_BLOCK", value_name = "BLOCK")]
     vault_first_block: Option<u64>,
     /// End the search after so many keys of the mnemonic in a row that the vault has not registered.
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = parse_count)]
     max_gap: NonZeroU32,
     /// Restore also the first N keys that are in no use yet, and write deposit data of them, to be uploaded anew.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     restore_deposit_data: Option<NonZeroU32>,
     /// Restore keys that are at work, or of which the consensus node cannot tell. Two validator clients with the same key
     /// are slashed.
@@ -236,6 +234,10 @@ fn tell(restored: &Restored, request: &Restore<'_>, directory: &VaultDir, ui: &U
     ))?;
     ui.say("Upload the deposit data to the vault: `operator get-validators-root` prints its root.");
     Ok(())
+}
+
+fn parse_count(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse().map_err(|_| "expected a number, 1 or more")
 }
 
 fn now() -> u64 {

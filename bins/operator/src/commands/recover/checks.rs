@@ -12,18 +12,37 @@ use crate::{
 };
 
 pub(super) async fn check_execution(execution: &ExecutionClient, network: &NetworkSpec) -> Result<(), CliError> {
+    let (mut is_ready, mut faults) = (false, Vec::new());
     for status in execution.check_endpoints(network.chain_id).await {
+        let endpoint = &status.endpoint;
         let other = status.chain_id.filter(|chain_id| *chain_id != network.chain_id);
         if let Some(other) = other {
-            let (endpoint, name, right) = (&status.endpoint, &network.name, network.chain_id);
+            let (name, right) = (&network.name, network.chain_id);
             return Err(CliError::new(
                 Kind::Failed,
                 format_args!("execution endpoint {endpoint} is on chain {other}, {name} is chain {right}"),
             )
             .hint("give endpoints of the vault's network in `--execution-endpoints`, or the right `--network`"));
         }
+        match &status.error {
+            Some(error) => faults.push(format!("{endpoint}: {}", in_one_line(error))),
+            None => is_ready = true,
+        }
     }
-    Ok(())
+    if is_ready {
+        return Ok(());
+    }
+    Err(none_ready("execution", &faults))
+}
+
+fn none_ready(kind: &str, faults: &[String]) -> CliError {
+    CliError::new(
+        Kind::Failed,
+        format_args!("no {kind} node is ready: {}", faults.join("; ")),
+    )
+    .hint(format_args!(
+        "wait until the {kind} node is synced, or name another in `--{kind}-endpoints`"
+    ))
 }
 
 /// The endpoints whose word can be taken, and the highest head of theirs.
@@ -62,11 +81,7 @@ pub(super) async fn ready_consensus(
         }
     }
     if ready.is_empty() {
-        let list = faults.join("; ");
-        return Err(
-            CliError::new(Kind::Failed, format_args!("no consensus node is ready: {list}"))
-                .hint("wait until the consensus node is synced, or name another in `--consensus-endpoints`"),
-        );
+        return Err(none_ready("consensus", &faults));
     }
     for fault in faults {
         ui.warn(format_args!("a consensus node is left out: {fault}"));
