@@ -12,7 +12,7 @@ mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
 pub use create_wallet::{CreateWalletError, CreatedWallet, create_wallet};
-pub use initialize::{InitializeError, initialize};
+pub use initialize::{InitializeError, check_unused, initialize};
 pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;

@@ -5,14 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sw_keys::KeystoreError;
+use rand_core::CryptoRng;
+use sw_keys::{KeystoreError, SecretString, generate_password};
 use sw_spec::PublicKeyBytes;
 
 use crate::{
-    ConfigError, Overwrite, VaultConfig, VaultDir, VaultLock, WriteError, create_private_dir,
+    ConfigError, Overwrite, PasswordFileError, VaultConfig, VaultDir, VaultLock, WriteError, create_private_dir,
     keystore_index::keystore_files,
     open_keystore::read_keystore,
     private_file::{check_dir, check_target},
+    secret_file::load_password,
     staging::{self, Kind, Staging},
 };
 
@@ -75,6 +77,16 @@ pub enum BatchError {
     Mounted {
         /// The directory.
         path: PathBuf,
+    },
+    /// The disk is too full.
+    #[error("`{path}` needs {needed} bytes, and its file system has {free} left")]
+    Space {
+        /// Where the new files would be.
+        path: PathBuf,
+        /// The bytes that are needed.
+        needed: u64,
+        /// Those that there are.
+        free: u64,
     },
     /// A replacement without any keystore.
     #[error("there is no keystore to put in the place of those that are there")]
@@ -153,10 +165,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Moves the keys of a batch or of a [`crate::Replacement`] that was cut short into place; returns whether there was
-    /// one.
+    /// one. Temporary files of writes that were cut short are removed.
     ///
     /// To be called by whoever takes the lock and reads keystores or `config.json`.
     pub fn finish_interrupted(lock: &VaultLock) -> Result<bool, BatchError> {
+        lock.remove_temporary_files()?;
         staging::finish_interrupted(lock.dir()).map(|moved| moved.is_some())
     }
 
@@ -168,6 +181,26 @@ impl<'a> Batch<'a> {
     /// Writes a file of the keystores' directory: a keystore, or the password of one.
     pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), BatchError> {
         self.staging.add(name, bytes)
+    }
+
+    /// The shared password, of `keystores/password.txt`. When there is none, a new one becomes part of the batch. To be
+    /// called once.
+    ///
+    /// # Errors
+    ///
+    /// A file that is empty or unreadable, or a symbolic link, is an error.
+    pub fn shared_password(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<SecretString, PasswordFileError> {
+        if let Some(password) = load_password(&self.dir.keystores_password())? {
+            return Ok(password);
+        }
+        let password = generate_password(rng);
+        self.staging.add_password(&password)?;
+        Ok(password)
+    }
+
+    /// Refuses what the disk has no room for: `files` keystores and passwords, and deposit data of `bytes`.
+    pub fn check_space(&self, files: usize, bytes: usize) -> Result<(), BatchError> {
+        self.staging.check_space(files, bytes)
     }
 
     /// Makes the batch part of the vault: its files, the deposit data that goes with them, and the next index.

@@ -5,6 +5,7 @@ mod batch_move;
 mod config;
 mod counter_blocks;
 mod derivations;
+mod inventory;
 mod keystore_index;
 mod lock;
 mod open_keystore;
@@ -16,6 +17,7 @@ mod vault_dir;
 
 pub use batch::{Batch, BatchError, Committed};
 pub use config::{ConfigError, VaultConfig};
+pub use inventory::StatedKey;
 pub use keystore_index::{IndexError, KeystoreFault, KeystoreIndex};
 pub use lock::{LockError, VaultLock};
 pub use open_keystore::{LikelyCause, OpenKeystoreError, PasswordSource};

@@ -1,6 +1,7 @@
 //! Files that only their owner may read, and that are whole or not there.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -78,8 +79,8 @@ pub fn write_private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<
     let dir = directory_of(path);
     let mode = Permissions::from_mode(PRIVATE_FILE);
     let temporary = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         .permissions(mode)
         .tempfile_in(dir);
     let mut temporary = temporary.map_err(io())?;
@@ -189,5 +190,12 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether a file is one that [`write_private`] was writing.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(TEMPORARY.0.as_bytes()) && name.ends_with(TEMPORARY.1.as_bytes())
+}
+
+const TEMPORARY: (&str, &str) = (".operator-", ".tmp");
 const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_DIR: u32 = 0o700;

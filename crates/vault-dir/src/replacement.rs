@@ -8,7 +8,7 @@ use std::{
 
 use rand_core::CryptoRng;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-use sw_keys::{ExposeSecret, SecretString, generate_password};
+use sw_keys::{SecretString, generate_password};
 
 use crate::{
     Batch, BatchError, ConfigError, VaultConfig, VaultDir, VaultLock, WriteError, read_secret_file,
@@ -65,8 +65,13 @@ impl<'a> Replacement<'a> {
     pub fn shared_password(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<SecretString, BatchError> {
         let path = self.dir.keystores_password();
         let password = read_secret_file(&path).unwrap_or_else(|_| generate_password(rng));
-        self.add("password.txt", password.expose_secret().as_bytes())?;
+        self.staging.add_password(&password)?;
         Ok(password)
+    }
+
+    /// Refuses what the disk has no room for: `files` keystores and passwords, and deposit data of `bytes`.
+    pub fn check_space(&self, files: usize, bytes: usize) -> Result<(), BatchError> {
+        self.staging.check_space(files, bytes)
     }
 
     /// Puts the new directory in the place of the old one, with its configuration and deposit data. Without deposit data

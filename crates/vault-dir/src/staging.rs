@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sw_keys::Keystore;
+use rustix::fs::statvfs;
+use sw_keys::{ExposeSecret, Keystore, SecretString};
 use sw_spec::PublicKeyBytes;
 
 use crate::{
@@ -72,6 +73,37 @@ impl Staging {
         write_new(&self.keystores().join(name), bytes)?;
         self.names.push(name.to_owned());
         Ok(())
+    }
+
+    /// Writes `password.txt`.
+    pub(crate) fn add_password(&mut self, password: &SecretString) -> Result<(), WriteError> {
+        let name = "password.txt";
+        write_new(&self.keystores().join(name), password.expose_secret().as_bytes())?;
+        self.names.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Refuses, before any of it is written, what the file system has no room for: `files` small ones, and `bytes` besides.
+    pub(crate) fn check_space(&self, files: usize, bytes: usize) -> Result<(), BatchError> {
+        let found = statvfs(&self.path).map_err(|error| BatchError::io(&self.path)(error.into()))?;
+        // Some network file systems do not say.
+        if found.f_blocks == 0 {
+            return Ok(());
+        }
+        let block = found.f_frsize.max(SMALL_FILE);
+        let files = u64::try_from(files.saturating_add(OTHER_FILES)).unwrap_or(u64::MAX);
+        // The deposit data twice: a copy of the file before it is kept.
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(2);
+        let needed = files.saturating_mul(block).saturating_add(bytes);
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if needed <= free {
+            return Ok(());
+        }
+        Err(BatchError::Space {
+            path: self.path.clone(),
+            needed,
+            free,
+        })
     }
 
     fn take_note_of(&mut self, name: &str, bytes: &[u8]) -> Result<(), BatchError> {
@@ -160,6 +192,11 @@ fn remove_dir(path: &Path) -> Result<(), BatchError> {
 fn ready(dir: &VaultDir) -> PathBuf {
     dir.root().join(".new-keys.ready")
 }
+
+/// A keystore has about 700 bytes, a password 20.
+const SMALL_FILE: u64 = 4096;
+/// Directories, `config.json`, and a directory that grows.
+const OTHER_FILES: usize = 16;
 
 pub(crate) const KEYSTORES: &str = "keystores";
 pub(crate) const DEPOSIT_DATA: &str = "deposit_data.json";

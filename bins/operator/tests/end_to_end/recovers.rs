@@ -269,9 +269,17 @@ async fn keys_at_work_are_restored_only_when_that_is_asked_for_and_exited_ones_n
 }
 
 #[tokio::test]
-async fn a_node_that_lies_changes_nothing() {
+async fn a_node_that_lies_or_an_operator_that_runs_changes_nothing() {
     let vault = Vault::with_a_past(2, &[0], &[1]).await;
     let before = files(vault.home.path());
+    let held = fs::File::open(vault.person.vault_dir().join(".lock")).unwrap();
+    held.lock().unwrap();
+    assert_refused(
+        &vault.recover(&[]).await,
+        6,
+        &["another operator is at work", "stop the operator"],
+    );
+    drop(held);
     let proxy = vault.devnet.proxy();
     proxy.answer("eth_getLogs", Some(json!([])));
     assert_refused(
