@@ -109,9 +109,8 @@ impl NetworkArgs {
             });
         }
         let question = Question {
-            text: "Enter the network name (mainnet, hoodi, gnosis)",
-            flag: "`--network`",
             default: Some(Network::Mainnet.name()),
+            ..NETWORK
         };
         let network = ui.answer(self.network, question, str::parse::<Network>)?;
         Ok(ChosenNetwork {
@@ -119,7 +118,41 @@ impl NetworkArgs {
             file: None,
         })
     }
+
+    /// The same for a vault that may have been set up before: the network it was set up for is offered first, of
+    /// whatever kind it is.
+    pub(crate) fn resolve_for(
+        &self,
+        directory: &VaultDir,
+        present: Option<&VaultConfig>,
+        ui: &Ui,
+    ) -> Result<ChosenNetwork, CliError> {
+        let (None, None, Some(config)) = (self.network, &self.network_config, present) else {
+            return self.resolve(ui);
+        };
+        let question = Question {
+            default: Some(&config.network),
+            ..NETWORK
+        };
+        let parse = |text: &str| match text {
+            text if text == config.network => Ok(None),
+            text => text.parse::<Network>().map(Some),
+        };
+        Ok(ChosenNetwork {
+            spec: match ui.answer(None, question, parse)? {
+                Some(network) => network.spec(),
+                None => vault_network(directory, config)?,
+            },
+            file: None,
+        })
+    }
 }
+
+const NETWORK: Question<'_> = Question {
+    text: "Enter the network name (mainnet, hoodi, gnosis)",
+    flag: "`--network`",
+    default: None,
+};
 
 /// Refuses two networks: the file may come from a variable that was exported for another vault.
 pub(crate) fn only_one(network: Option<Network>, file: Option<&Path>) -> Result<(), CliError> {
@@ -142,6 +175,16 @@ pub(crate) fn load_vault(vault: &VaultDir) -> Result<(VaultConfig, NetworkSpec),
     })?;
     let network = vault_network(vault, &config)?;
     Ok((config, network))
+}
+
+/// Names the passwords and the wallet that others may read: their owner may not know.
+pub(crate) fn warn_of_loose_secrets(vault: &VaultDir, ui: &Ui) {
+    for path in vault.loose_secrets() {
+        let path = path.display();
+        ui.warn(format_args!(
+            "`{path}` is open to other users of this machine; close it with `chmod 600 {path}`"
+        ));
+    }
 }
 
 /// The network that a vault's configuration names: a built-in one, or that of the file kept beside it.
