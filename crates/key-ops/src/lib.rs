@@ -6,6 +6,7 @@ mod initialize;
 mod mnemonic;
 mod open_keys;
 mod progress;
+mod verify_deposit_data;
 mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, Passwords, create_keys};
@@ -14,4 +15,5 @@ pub use initialize::{InitializeError, initialize};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};
+pub use verify_deposit_data::verify_deposit_data;
 pub use workers::Workers;
