@@ -14,7 +14,7 @@ use sw_spec::{Address, B256, Network, NetworkSpec, PublicKeyBytes, WithdrawalCre
 use sw_vault_dir::VaultDir;
 
 use crate::{
-    config::{VaultArgs, load_vault, network_from_path, only_one},
+    config::{VaultArgs, load_vault, network_from_path},
     error::{CliError, Kind},
     host,
     nodes::{NodeArgs, Nodes},
@@ -30,7 +30,7 @@ pub(crate) struct DepositDataArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) deposit_data_file: Option<PathBuf>,
     /// Network of the vault: mainnet, hoodi or gnosis [default: as told to `init`].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "network_config")]
     pub(crate) network: Option<Network>,
     /// File that describes a network of your own [default: as told to `init`].
     #[arg(long, value_name = "FILE")]
@@ -50,7 +50,6 @@ pub(crate) struct DepositData {
 impl DepositDataArgs {
     /// Reads the file, asking for the vault if need be.
     pub(crate) fn load(self, ui: &Ui) -> Result<DepositData, CliError> {
-        only_one(self.network, self.network_config.as_deref())?;
         let (vault, directory) = self.vault.resolve("Enter the vault address", ui)?;
         let path = self.deposit_data_file.unwrap_or_else(|| directory.deposit_data());
         let bytes = read_bytes(&path).map_err(|error| unreadable(&path, &error))?;

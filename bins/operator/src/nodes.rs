@@ -164,7 +164,7 @@ impl Found {
             )));
         }
         for fault in self.faults {
-            ui.warn(format_args!("a {kind} node is not asked: {fault}"));
+            ui.warn(format_args!("one {kind} node is not asked: {fault}"));
         }
         Ok(self.ready)
     }

@@ -10,6 +10,7 @@ use crate::DepositEntry;
 
 /// An entry as it is read: hexadecimal text in either case, with or without `0x`.
 #[derive(Deserialize)]
+#[serde(expecting = "a deposit")]
 pub(crate) struct EntryJson<'a> {
     pubkey: PublicKeyBytes,
     #[serde(borrow, default)]

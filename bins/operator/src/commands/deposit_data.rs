@@ -36,10 +36,8 @@ enum Command {
 #[command(after_help = "\
 Examples:\n  \
   operator deposit-data verify --vault 0x3320...\n  \
-  operator deposit-data verify --vault 0x3320... \\\n    \
-    --deposit-data-file merged.json \\\n    \
-    --execution-endpoints http://localhost:8545 \\\n    \
-    --consensus-endpoints http://localhost:5052")]
+  operator deposit-data verify --vault 0x3320... --deposit-data-file merged.json\n  \
+  operator deposit-data verify --execution-endpoints http://localhost:8545")]
 struct VerifyArgs {
     #[command(flatten)]
     data: DepositDataArgs,
@@ -112,10 +110,12 @@ impl Keystores {
             .enumerate()
             .filter(|(_, entry)| !index.contains(&entry.public_key));
         let spare = index.public_keys().filter(|key| !keys.contains(key));
+        let mut spare: Vec<_> = spare.filter_map(|key| index.path(key)).map(PathBuf::from).collect();
+        spare.sort();
         Ok(Some(Self {
             count: index.len(),
             missing: missing.map(|(position, _)| position).collect(),
-            spare: spare.filter_map(|key| index.path(key)).map(PathBuf::from).collect(),
+            spare,
         }))
     }
 }
@@ -165,25 +165,35 @@ impl Report {
         let entries = self.data.file.entries().len();
         let here = entries.saturating_sub(keystores.missing.len());
         let mut lines = vec![format!(
-            "Keystores: {}, of {here} of {entries} entries",
+            "Keystores: {}, for {here} of {entries} entries",
             keystores.count
         )];
         if !keystores.missing.is_empty() {
             lines.push(format!(
-                "  no keystore of entries {}",
+                "  entries without a keystore: {}",
                 listed(&ranges(&keystores.missing), MOST_LISTED)
             ));
         }
         if !keystores.spare.is_empty() {
-            let names: Vec<_> = keystores.spare.iter().map(|path| path.display()).collect();
-            lines.push(format!("  no entry of {}", listed(&names, MOST_LISTED)));
+            let dir = self.data.directory.keystores();
+            let names = keystores
+                .spare
+                .iter()
+                .map(|path| path.strip_prefix(&dir).unwrap_or(path).display());
+            lines.push(format!(
+                "  keystores without an entry: {}",
+                listed(&names.collect::<Vec<_>>(), MOST_LISTED)
+            ));
         }
         lines
     }
 
     fn deposit_lines(&self) -> Vec<String> {
         let Some(found) = &self.found else {
-            return vec!["Deposits: not looked for; name nodes to ask".to_owned()];
+            return vec![
+                "Deposits: not looked for; `--execution-endpoints` and `--consensus-endpoints` name nodes to ask"
+                    .to_owned(),
+            ];
         };
         let mut lines = vec![format!(
             "Deposits: {} entries have one ({})",

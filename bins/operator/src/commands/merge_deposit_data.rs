@@ -47,6 +47,13 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         let path = args.output_file.clone();
         return Err(not_written(&WriteError::Exists { path }));
     }
+    if let Some(directory) = args.output_file.parent().filter(|parent| !is_directory(parent)) {
+        return Err(CliError::new(
+            Kind::Usage,
+            format_args!("there is no directory `{}`", directory.display()),
+        )
+        .hint("name a file in a directory that exists with `--output-file`"));
+    }
     let files = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     if !args.no_verify {
         check(paths, &files)?;
@@ -57,6 +64,11 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         "Merged deposit data saved to {}",
         ui.strong(args.output_file.display())
     ))
+}
+
+/// The parent of a bare file name is written as an empty path.
+fn is_directory(parent: &Path) -> bool {
+    parent.as_os_str().is_empty() || parent.is_dir()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -117,6 +129,7 @@ fn not_merged(paths: &[PathBuf], error: &MergeError) -> CliError {
             let path = paths.get(*file).map(|path| path.display().to_string());
             let message = format!("`{}` is not a list of deposits", path.unwrap_or_default());
             CliError::caused_by(Kind::Failed, message, source)
+                .hint("name files that `operator create-keys` made with `--deposit-data-files`")
         }
         error => CliError::from_error(Kind::Failed, error),
     }
@@ -127,7 +140,7 @@ fn not_written(error: &WriteError) -> CliError {
         WriteError::Exists { .. } | WriteError::Symlink { .. } | WriteError::NotAFile { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
-    CliError::from_error(kind, error).hint("name a new file in a directory that exists with `--output-file`")
+    CliError::from_error(kind, error).hint("name a new file with `--output-file`")
 }
 
 const MOST_CONFLICTS: usize = 10;
