@@ -8,7 +8,7 @@ use std::{
 };
 
 use sw_deposit_data::{DepositDataFile, EntryFault, ValidatorsTree, VerifyError};
-use sw_key_ops::{Workers, verify_deposit_data};
+use sw_key_ops::{NoProgress, Progress, Workers, verify_deposit_data};
 use sw_registration::{DepositLookUp, DepositedEntry, DepositsFound};
 use sw_spec::{Address, B256, Network, NetworkSpec, PublicKeyBytes, WithdrawalCredentials};
 use sw_vault_dir::VaultDir;
@@ -96,9 +96,16 @@ impl DepositData {
     }
 
     /// Everything that is wrong with the entries themselves.
-    pub(crate) fn faults(&self, network: &NetworkSpec) -> Vec<EntryFault> {
+    pub(crate) fn faults(&self, network: &NetworkSpec, ui: &Ui) -> Vec<EntryFault> {
         let workers = Workers::new(host::processors());
-        match verify_deposit_data(&self.file, self.vault, network, workers, &mut host::randomness()) {
+        let bars = ui.bars();
+        let progress: &dyn Progress = if self.file.entries().len() < WORTH_A_BAR {
+            &NoProgress
+        } else {
+            &bars
+        };
+        let mut rng = host::randomness();
+        match verify_deposit_data(&self.file, self.vault, network, workers, &mut rng, progress) {
             Ok(()) => Vec::new(),
             Err(VerifyError { faults, .. }) => faults,
         }
@@ -256,3 +263,6 @@ pub(crate) fn listed<T: Display>(items: &[T], most: usize) -> String {
         more => format!("{} and {more} more", shown.join(", ")),
     }
 }
+
+/// Entries whose signatures take a second on one processor.
+const WORTH_A_BAR: usize = 1500;

@@ -8,7 +8,7 @@ use sw_keys::{SignedRoot, verify_batch};
 use sw_spec::{Address, NetworkSpec};
 
 use crate::{
-    Workers,
+    Progress, Stage, Workers,
     workers::{SharedRng, map_in_parallel},
 };
 
@@ -22,13 +22,18 @@ pub fn verify_deposit_data(
     network: &NetworkSpec,
     workers: Workers,
     rng: &mut (impl CryptoRng + Send + ?Sized),
+    progress: &dyn Progress,
 ) -> Result<(), VerifyError> {
     let rng = SharedRng::new(rng);
     file.verify_with(vault, network, |claims| {
         let batches: Vec<&[SignedRoot]> = claims.chunks(batch_size(claims.len(), workers.threads())).collect();
+        progress.begin(Stage::Signatures, claims.len());
         let verdicts = map_in_parallel(workers.threads(), &batches, |batch| {
-            Ok::<_, Infallible>(verify_batch(batch, &mut rng.handle()))
+            let verdicts = verify_batch(batch, &mut rng.handle());
+            batch.iter().for_each(|_| progress.advance(Stage::Signatures));
+            Ok::<_, Infallible>(verdicts)
         });
+        progress.finish(Stage::Signatures);
         match verdicts {
             Ok(verdicts) => verdicts.concat(),
             Err(never) => match never {},
@@ -44,7 +49,7 @@ fn batch_size(claims: usize, threads: NonZeroUsize) -> usize {
 
 const BATCHES_A_THREAD: usize = 4;
 const SMALLEST_BATCH: usize = 32;
-const LARGEST_BATCH: usize = 1024;
+const LARGEST_BATCH: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -53,6 +58,7 @@ mod tests {
     use sw_spec::Network;
 
     use super::*;
+    use crate::NoProgress;
 
     #[test]
     fn bad_signatures_are_found_at_their_places_whatever_the_batch() {
@@ -65,12 +71,19 @@ mod tests {
         let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
         let workers = Workers::new(NonZeroUsize::new(3).expect("three"));
         let sound = DepositDataFile::new(entries.clone());
-        verify_deposit_data(&sound, vault, &network, workers, &mut rng).expect("sound");
+        verify_deposit_data(&sound, vault, &network, workers, &mut rng, &NoProgress).expect("sound");
         let bad = [0, 31, 32, 99];
         for index in bad {
             entries[index].signature = entries[50].signature;
         }
-        let error = verify_deposit_data(&DepositDataFile::new(entries), vault, &network, workers, &mut rng);
+        let error = verify_deposit_data(
+            &DepositDataFile::new(entries),
+            vault,
+            &network,
+            workers,
+            &mut rng,
+            &NoProgress,
+        );
         let faults = error.expect_err("bad signatures").faults;
         let found = faults.iter().filter(|found| found.fault == Fault::BadSignature);
         assert_eq!(found.map(|found| found.index).collect::<Vec<_>>(), bad);
@@ -83,7 +96,7 @@ mod tests {
         let size = |claims, threads| batch_size(claims, NonZeroUsize::new(threads).expect("not zero"));
         assert_eq!(size(0, 2), 32);
         assert_eq!(size(1_000, 2), 125);
-        assert_eq!(size(10_000, 2), 1024);
+        assert_eq!(size(10_000, 2), 256);
         assert_eq!(size(10_000, 64), 40);
     }
 }

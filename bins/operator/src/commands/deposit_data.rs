@@ -53,7 +53,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let data = args.data.load(ui)?;
     let root = data.tree()?.root();
     let network = data.network(ui)?.ok_or_else(|| data.network_unknown())?;
-    let faults = data.faults(&network);
+    let faults = data.faults(&network, ui);
     let keystores = Keystores::compare(&data)?;
     let found = data.look_up(root, &network, &args.nodes, ui)?;
     let report = Report {

@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         network = data.network(ui)?;
         match &network {
             Some(network) => {
-                let faults = data.faults(network);
+                let faults = data.faults(network, ui);
                 let found = data.look_up(root, network, &args.nodes, ui)?;
                 asked = found.is_some();
                 let reasons = reasons(&faults, found.as_ref(), data.vault);
