@@ -75,8 +75,8 @@ impl<'de> Visitor<'de> for Entries {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         let mut index: usize = 0;
-        while let Some(element) = elements.next_element::<Option<json::EntryJson<'de>>>()? {
-            if let Some(element) = element {
+        while let Some(element) = elements.next_element::<json::Element<'de>>()? {
+            if let json::Element(Some(element)) = element {
                 let entry = element
                     .into_entry()
                     .map_err(|member| A::Error::custom(format_args!("`{member}` of element {index} is malformed")))?;

@@ -276,6 +276,10 @@ fn what_is_not_a_deposit_data_file_says_where() {
     assert!(refused("").starts_with("EOF"));
     assert!(refused("{}").contains("expected a list of deposits"));
     assert!(refused(&format!("{good}]")).contains("trailing characters"));
+    for element in ["1", "\"two\"", "true", "[]", "[\"90\", \"01\", 32000000000, \"89\"]"] {
+        let cause = refused(&format!("[{element}]"));
+        assert!(cause.contains("expected a deposit at line 1"), "{element}: {cause}");
+    }
     assert!(refused(&good.replace("signature", "signatur")).contains("missing field `signature`"));
     assert!(refused(&good.replacen("0000", "00", 1)).contains("expected 48 bytes"));
     let fork = "\"fork_version\": \"10000910\"";

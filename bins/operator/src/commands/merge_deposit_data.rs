@@ -90,7 +90,7 @@ fn check(paths: &[PathBuf], files: &[Vec<u8>]) -> Result<(), CliError> {
                 format_args!("cannot use the deposit data `{}`", path.display()),
                 &error,
             )
-            .hint("`--no-verify` merges lists of anything")
+            .hint("name files that `operator create-keys` made; `--no-verify` merges lists of anything")
         })
     });
     let conflicts = merge_conflicts(&parsed.collect::<Result<Vec<_>, _>>()?);
