@@ -2,8 +2,10 @@
 
 mod create_keys;
 mod create_wallet;
+mod deposit_data;
 mod get_validators_root;
 mod init;
+mod merge_deposit_data;
 mod network;
 mod recover;
 pub(crate) mod start;
@@ -83,6 +85,8 @@ enum Command {
     CreateKeys(create_keys::Args),
     CreateWallet(create_wallet::Args),
     GetValidatorsRoot(get_validators_root::Args),
+    MergeDepositData(merge_deposit_data::Args),
+    DepositData(deposit_data::Args),
     Recover(Box<recover::Args>),
     #[command(alias = "start-local")]
     Start(Box<start::Args>),
@@ -116,6 +120,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, CliError> {
         Command::CreateKeys(args) => create_keys::run(args, ui),
         Command::CreateWallet(args) => create_wallet::run(args, ui),
         Command::GetValidatorsRoot(args) => get_validators_root::run(args, ui),
+        Command::MergeDepositData(args) => merge_deposit_data::run(&args, ui),
+        Command::DepositData(args) => deposit_data::run(args, ui),
         Command::Recover(args) => recover::run(*args, ui),
         Command::Start(args) => return start::run(*args, cli.global.verbose, ui),
         Command::Network(args) => network::run(args, ui),

@@ -2,10 +2,12 @@
 
 mod commands;
 mod config;
+mod deposit_data;
 mod error;
 mod host;
 mod logging;
 mod mnemonic;
+mod nodes;
 mod start_config;
 mod ui;
 mod wiring;

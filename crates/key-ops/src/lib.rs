@@ -8,6 +8,7 @@ mod mnemonic;
 mod open_keys;
 mod progress;
 mod recover;
+mod verify_deposit_data;
 mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
@@ -20,4 +21,5 @@ pub use progress::{NoProgress, Progress, Stage};
 pub use recover::{
     FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, present_config, restore, search, unused_keys,
 };
+pub use verify_deposit_data::verify_deposit_data;
 pub use workers::Workers;
