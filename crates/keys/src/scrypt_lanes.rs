@@ -202,20 +202,34 @@ fn lanes<const LANES: usize, const PAIRS: usize>(
     let used = LANES * n * blocks;
     memory.used = memory.used.max(used);
     let filled = &mut memory.lines[..used];
-    match instructions.0 {
-        // SAFETY: the value says that AVX-512F was found.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512::romix::<LANES, 1>(&mut lanes, blocks, filled, n) },
-        // SAFETY: the value says that AVX2 was found.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2::romix::<LANES, PAIRS>(&mut lanes, blocks, filled, n) },
-    }
+    mix::<LANES, PAIRS>(instructions, &mut lanes, blocks, filled, n);
     for (lane, stream) in lanes.iter().zip(streams) {
         for (line, block) in lane[..blocks].iter().zip(stream.as_chunks_mut().0) {
             line.write(block);
         }
     }
     Ok(())
+}
+
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "there are no instructions")
+)]
+fn mix<const LANES: usize, const PAIRS: usize>(
+    instructions: Instructions,
+    lanes: &mut [[Line; 2 * MAX_BLOCK_SIZE]; LANES],
+    blocks: usize,
+    memory: &mut [Line],
+    n: usize,
+) {
+    match instructions.0 {
+        // SAFETY: the value says that AVX-512F was found.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { avx512::romix::<LANES, 1>(lanes, blocks, memory, n) },
+        // SAFETY: the value says that AVX2 was found.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::romix::<LANES, PAIRS>(lanes, blocks, memory, n) },
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
