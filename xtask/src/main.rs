@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
 )]
 
 mod ci;
+mod crash;
 mod demo;
 mod devnet;
 mod figures;
@@ -35,6 +36,8 @@ enum Task {
     Devnet(devnet::Arguments),
     /// Runs every check: format, lints, layers, tests, docs.
     Ci,
+    /// Kills the commands that make keys, and has their disk fail, at every call that touches it.
+    Crash(crash::Arguments),
     /// Proves that the crates depend on each other in one direction only.
     Layers,
     /// Measures the shipped binary against its limits.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Devnet(arguments) => devnet::run(&arguments),
         Task::Ci => ci::run(),
+        Task::Crash(arguments) => crash::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
         Task::Fixtures => fixtures::run(),

@@ -180,9 +180,9 @@ pub(crate) fn load_vault(vault: &VaultDir) -> Result<(VaultConfig, NetworkSpec),
 /// Names the passwords and the wallet that others may read: their owner may not know.
 pub(crate) fn warn_of_loose_secrets(vault: &VaultDir, ui: &Ui) {
     for path in vault.loose_secrets() {
-        let path = path.display();
         ui.warn(format_args!(
-            "`{path}` is open to other users of this machine; close it with `chmod 600 {path}`"
+            "`{}` is open to other users of this machine: close it with `chmod 600`",
+            path.display()
         ));
     }
 }

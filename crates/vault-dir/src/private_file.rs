@@ -72,7 +72,8 @@ impl WriteError {
 /// Writes a file that its owner alone may read, all of it or nothing.
 ///
 /// The bytes go to a temporary file in the same directory, which has mode 0600 from its first moment. Once they are on
-/// the disk and have been read back, the file gets its name, and the directory is flushed too.
+/// the disk and have been read back, the file gets its name, and the directory is flushed too. A new name that cannot be
+/// made to last is taken back: whoever is told that nothing was written finds nothing when it tries again.
 pub fn write_private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), WriteError> {
     check_target(path, overwrite)?;
     let io = || WriteError::io(path);
@@ -86,15 +87,19 @@ pub fn write_private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<
     let mut temporary = temporary.map_err(io())?;
     fill(temporary.as_file_mut(), bytes, path)?;
     match overwrite {
-        Overwrite::Replace => temporary.persist(path).map_err(|error| io()(error.error))?,
-        Overwrite::Refuse => temporary
-            .persist_noclobber(path)
-            .map_err(|error| match error.error.kind() {
+        Overwrite::Replace => {
+            temporary.persist(path).map_err(|error| io()(error.error))?;
+            sync_dir(dir)
+        }
+        Overwrite::Refuse => {
+            let named = temporary.persist_noclobber(path);
+            named.map_err(|error| match error.error.kind() {
                 io::ErrorKind::AlreadyExists => WriteError::Exists { path: path.to_owned() },
                 _ => io()(error.error),
-            })?,
-    };
-    sync_dir(dir)
+            })?;
+            sync_dir(dir).inspect_err(|_| drop(fs::remove_file(path)))
+        }
+    }
 }
 
 /// Creates a directory and those above it that are missing, for their owner only. One that is there stays as it is.
