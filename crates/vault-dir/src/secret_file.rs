@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use sw_keys::{ExposeSecret, SecretString, generate_password};
 use zeroize::Zeroizing;
 
-use crate::{Overwrite, WriteError, create_private_dir, open_keystore::LikelyCause, write_private};
+use crate::{LikelyCause, Overwrite, WriteError, create_private_dir, write_private};
 
 /// A file does not give a secret.
 #[derive(Debug, thiserror::Error)]
