@@ -4,17 +4,15 @@ use std::{num::NonZeroU32, ops::Range, path::PathBuf};
 
 use rand_core::CryptoRng;
 use sw_deposit_data::{DepositDataFile, DepositEntry, VerifyError};
-use sw_keys::{
-    DerivedKey, ExposeSecret, KdfError, KdfParams, KeyPath, Keystore, KeystoreError, Mnemonic, SecretKey, SecretString,
-    ValidatorKeys, generate_password,
-};
+use sw_keys::{ExposeSecret, Mnemonic, ValidatorKeys};
 use sw_spec::{Address, NetworkSpec};
 use sw_vault_dir::{Batch, BatchError, LockError, PasswordFileError, VaultDir, load_or_create_password};
 
 use crate::{
-    Progress, Stage, Workers, WrongMnemonic,
+    Passwords, Progress, SealError, Stage, Workers, WrongMnemonic,
+    keystore_files::{NewKey, keystore_files},
     mnemonic::check_keys,
-    workers::{SharedRng, map_in_parallel},
+    workers::map_in_parallel,
 };
 
 /// What keys to make.
@@ -36,17 +34,6 @@ pub struct CreateKeys<'a> {
     pub workers: Workers,
     /// The time for the file names, in seconds since 1970.
     pub created_at: u64,
-}
-
-/// How many passwords there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passwords {
-    /// One for the vault, in `keystores/password.txt`; it is made with the first keystore and used again later.
-    ///
-    /// One key derivation serves the whole batch; each keystore has its own initialization vector.
-    Shared,
-    /// One for each keystore, in a `.txt` file of the same name.
-    PerKeystore,
 }
 
 /// What was made.
@@ -89,24 +76,9 @@ pub enum CreateKeysError {
     /// The shared password file cannot be used.
     #[error(transparent)]
     Password(#[from] PasswordFileError),
-    /// A password could not be turned into a key.
-    #[error("cannot derive the encryption key of a keystore")]
-    Kdf(#[from] KdfError),
-    /// A keystore just made did not open to the key it was made from.
-    #[error("the keystore of key {index} does not open again; this machine may be faulty")]
-    Unreadable {
-        /// The derivation index.
-        index: u32,
-        /// What is wrong with it.
-        #[source]
-        source: KeystoreError,
-    },
-    /// A keystore just made opens to another key.
-    #[error("the keystore of key {index} opens to another key; this machine may be faulty")]
-    OtherKey {
-        /// The derivation index.
-        index: u32,
-    },
+    /// A keystore could not be made.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The deposits just signed do not verify.
     #[error("the new deposit data does not verify; this machine may be faulty")]
     Unverified(#[from] VerifyError),
@@ -155,7 +127,10 @@ where
     let deposit_data = sign_deposits(request, &new_keys, progress)?;
     deposit_data.verify(request.vault, request.network, rng)?;
 
-    for file in encrypt_keys(request, &new_keys, rng, progress)? {
+    let password = || load_or_create_password(&request.directory.keystores_password(), rng);
+    let sealing = request.passwords.sealing(password)?;
+    let (created_at, workers) = (request.created_at, request.workers);
+    for file in keystore_files(&new_keys, &sealing, created_at, workers, rng, progress)? {
         batch.add(&file.name, file.content.expose_secret().as_bytes())?;
     }
     let committed = batch.commit(next, Some(deposit_data.to_json().as_bytes()))?;
@@ -163,17 +138,6 @@ where
         deposit_data,
         previous_deposit_data: committed.previous_deposit_data,
     })
-}
-
-struct NewKey {
-    index: u32,
-    path: KeyPath,
-    secret: SecretKey,
-}
-
-struct NewFile {
-    name: String,
-    content: SecretString,
 }
 
 fn derive_keys(
@@ -185,11 +149,7 @@ fn derive_keys(
     let indices: Vec<u32> = indices.collect();
     progress.begin(Stage::Keys, indices.len());
     let derived = map_in_parallel(request.workers.threads(), &indices, |index| {
-        let key = NewKey {
-            index: *index,
-            path: ValidatorKeys::path(*index),
-            secret: keys.key(*index),
-        };
+        let key = NewKey::derive(keys, *index);
         progress.advance(Stage::Keys);
         Ok::<_, CreateKeysError>(key)
     })?;
@@ -210,78 +170,4 @@ fn sign_deposits(
     })?;
     progress.finish(Stage::DepositData);
     Ok(DepositDataFile::new(entries))
-}
-
-fn encrypt_keys<R>(
-    request: &CreateKeys<'_>,
-    keys: &[NewKey],
-    rng: &mut R,
-    progress: &impl Progress,
-) -> Result<Vec<NewFile>, CreateKeysError>
-where
-    R: CryptoRng + Send + ?Sized,
-{
-    progress.begin(Stage::Keystores, keys.len());
-    let files = match request.passwords {
-        Passwords::Shared => {
-            let password = load_or_create_password(&request.directory.keystores_password(), rng)?;
-            let derived = KdfParams::scrypt(rng).derive(&password)?;
-            let rng = SharedRng::new(rng);
-            map_in_parallel(request.workers.threads(), keys, |key| {
-                let content = seal(key, &derived, &mut rng.handle())?;
-                progress.advance(Stage::Keystores);
-                Ok::<_, CreateKeysError>(vec![NewFile {
-                    name: file_name(request, key, "json"),
-                    content,
-                }])
-            })?
-        }
-        Passwords::PerKeystore => {
-            let rng = SharedRng::new(rng);
-            map_in_parallel(request.workers.scrypt_threads(), keys, |key| {
-                let mut rng = rng.handle();
-                let password = generate_password(&mut rng);
-                let derived = KdfParams::scrypt(&mut rng).derive(&password)?;
-                let content = seal(key, &derived, &mut rng)?;
-                progress.advance(Stage::Keystores);
-                let password = NewFile {
-                    name: file_name(request, key, "txt"),
-                    content: password,
-                };
-                Ok::<_, CreateKeysError>(vec![
-                    password,
-                    NewFile {
-                        name: file_name(request, key, "json"),
-                        content,
-                    },
-                ])
-            })?
-        }
-    };
-    progress.finish(Stage::Keystores);
-    Ok(files.into_iter().flatten().collect())
-}
-
-/// Encrypts a key, and opens what is to be written before it is trusted.
-fn seal(key: &NewKey, derived: &DerivedKey, rng: &mut impl CryptoRng) -> Result<SecretString, CreateKeysError> {
-    let json = Keystore::encrypt_with(derived, &key.secret, &key.path, rng).to_json();
-    let opened = Keystore::parse(json.as_bytes()).and_then(|keystore| keystore.decrypt_with(derived));
-    let unreadable = |source| CreateKeysError::Unreadable {
-        index: key.index,
-        source,
-    };
-    if opened.map_err(unreadable)?.public_key().to_bytes() == key.secret.public_key().to_bytes() {
-        Ok(json.into())
-    } else {
-        Err(CreateKeysError::OtherKey { index: key.index })
-    }
-}
-
-/// The original's name for a keystore: `keystore-m_12381_3600_0_0_0-1700000000.json`.
-fn file_name(request: &CreateKeys<'_>, key: &NewKey, extension: &str) -> String {
-    format!(
-        "keystore-{}-{}.{extension}",
-        key.path.to_string().replace('/', "_"),
-        request.created_at
-    )
 }

@@ -38,6 +38,12 @@ pub enum WriteError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// The name of a directory belongs to something else.
+    #[error("`{path}` is not a directory")]
+    NotADirectory {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// The bytes that were read back are not those that were written.
     #[error("`{path}` did not keep what was written: the disk is not to be trusted")]
     ReadBack {
@@ -147,6 +153,16 @@ pub(crate) fn check_target(path: &Path, overwrite: Overwrite) -> Result<(), Writ
             path: path.to_owned(),
             source,
         }),
+    }
+}
+
+/// Refuses a directory that is a symbolic link, or none at all. One that is missing is fine.
+pub(crate) fn check_dir(path: &Path) -> Result<(), WriteError> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => Err(WriteError::Symlink { path: path.to_owned() }),
+        Ok(there) if !there.is_dir() => Err(WriteError::NotADirectory { path: path.to_owned() }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WriteError::io(path)(error)),
+        _ => Ok(()),
     }
 }
 
