@@ -42,6 +42,7 @@ impl Duty for OpenAhead {
         if new.is_empty() {
             return Ok(Outcome::Watched);
         }
+        tracing::debug!(count = new.len(), "opening the next keys");
         let refused = self.signer.prepare(&new).await;
         if let Some((validator, error)) = refused.first() {
             tracing::warn!(
@@ -50,8 +51,6 @@ impl Duty for OpenAhead {
                 others = refused.len().saturating_sub(1),
                 "the next key cannot be opened; mend this before the vault has the assets for it"
             );
-        } else {
-            tracing::debug!(count = new.len(), "the next keys are open");
         }
         Ok(Outcome::Watched)
     }
