@@ -61,6 +61,12 @@ pub enum KdfError {
         /// The block size.
         r: u32,
     },
+    /// The system refused the memory that scrypt takes.
+    #[error("the system has no {bytes} bytes of memory for scrypt")]
+    OutOfMemory {
+        /// What one derivation takes.
+        bytes: usize,
+    },
     /// The work would take minutes or more.
     #[error("the key derivation asks for more work than any known wallet does")]
     TooMuchWork,
@@ -125,13 +131,10 @@ impl KdfParams {
     /// with the same password and parameters keeps the result.
     ///
     /// # Errors
-    /// When [`KdfParams::check`] fails.
+    /// When [`KdfParams::check`] fails, or the system refuses the memory.
     pub fn derive(&self, password: &SecretString) -> Result<DerivedKey, KdfError> {
         let key = self.stretch(password::normalise(password).as_bytes())?;
-        Ok(DerivedKey {
-            key,
-            params: self.clone(),
-        })
+        Ok(DerivedKey::new(key, self.clone()))
     }
 
     /// Derives a key from a password's bytes as they are.
@@ -143,6 +146,7 @@ impl KdfParams {
                 let unusable = KdfError::Unusable { n: *n, r: *r, p: *p };
                 let log_n = u8::try_from(n.ilog2()).map_err(|_| unusable)?;
                 let params = scrypt::Params::new(log_n, *r, *p).map_err(|_| unusable)?;
+                check_memory(*n, *r)?;
                 scrypt::scrypt(password, salt, &params, key.as_flattened_mut()).map_err(|_| unusable)?;
             }
             Self::Pbkdf2 { c, salt, .. } => pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, *c, key.as_flattened_mut()),
@@ -166,6 +170,19 @@ fn check_scrypt(n: u64, r: u32, p: u32) -> Result<(), KdfError> {
     Ok(())
 }
 
+/// scrypt takes its memory in a way that ends the program where there is none: asked for and given back here first.
+fn check_memory(n: u64, r: u32) -> Result<(), KdfError> {
+    let bytes = usize::try_from(n.saturating_mul(128).saturating_mul(u64::from(r))).unwrap_or(usize::MAX);
+    let mut memory = Vec::<u8>::new();
+    let refused = memory.try_reserve_exact(bytes).is_err();
+    // Without a use of it, the compiler takes it for granted that there is memory.
+    std::hint::black_box(&mut memory);
+    if refused {
+        return Err(KdfError::OutOfMemory { bytes });
+    }
+    Ok(())
+}
+
 fn fresh_salt(rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
     let mut salt = vec![0; 32];
     rng.fill_bytes(&mut salt);
@@ -182,6 +199,10 @@ pub struct DerivedKey {
 }
 
 impl DerivedKey {
+    pub(crate) fn new(key: StretchedKey, params: KdfParams) -> Self {
+        Self { key, params }
+    }
+
     /// What it was derived with.
     pub fn params(&self) -> &KdfParams {
         &self.params

@@ -11,6 +11,7 @@ mod keystore_json;
 mod language;
 mod mnemonic;
 mod password;
+mod scrypt_lanes;
 mod stretcher;
 mod wallet_file;
 mod wallet_key;
