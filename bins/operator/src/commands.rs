@@ -2,9 +2,11 @@
 
 mod create_keys;
 mod create_wallet;
+mod deposit_data;
 mod get_validators_root;
 mod init;
 mod keystores;
+mod merge_deposit_data;
 mod network;
 pub(crate) mod start;
 
@@ -84,6 +86,8 @@ enum Command {
     CreateWallet(create_wallet::Args),
     GetValidatorsRoot(get_validators_root::Args),
     Keystores(keystores::Args),
+    MergeDepositData(merge_deposit_data::Args),
+    DepositData(deposit_data::Args),
     #[command(alias = "start-local")]
     Start(Box<start::Args>),
     Network(network::Args),
@@ -117,6 +121,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, CliError> {
         Command::CreateWallet(args) => create_wallet::run(args, ui),
         Command::GetValidatorsRoot(args) => get_validators_root::run(args, ui),
         Command::Keystores(args) => keystores::run(args, ui),
+        Command::MergeDepositData(args) => merge_deposit_data::run(&args, ui),
+        Command::DepositData(args) => deposit_data::run(args, ui),
         Command::Start(args) => return start::run(*args, cli.global.verbose, ui),
         Command::Network(args) => network::run(args, ui),
     }

@@ -2,11 +2,13 @@
 
 mod commands;
 mod config;
+mod deposit_data;
 mod error;
 mod host;
 mod keystores;
 mod logging;
 mod mnemonic;
+mod nodes;
 mod places;
 mod start_config;
 mod ui;

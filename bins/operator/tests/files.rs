@@ -247,3 +247,37 @@ fn a_vault_somebody_works_on_is_refused() {
     drop(held);
     succeed(data_dir.path(), &arguments, PHRASE);
 }
+
+#[test]
+fn a_merged_file_is_private_has_every_member_and_replaces_nothing() {
+    let (data_dir, _) = initialized();
+    let path = |name: &str| data_dir.path().join(name);
+    let write = |name: &str, text: &str| {
+        fs::write(path(name), text).expect("written");
+        path(name).display().to_string()
+    };
+    let ours = write(
+        "ours.json",
+        "[\n  {\"b\": [1,2],\t\"a\": \"x,y:z\"},\n  {\"c\":1e400}\n]\n",
+    );
+    let theirs = write("theirs.json", "[null,{\"d\":{}},0]");
+    let merged = path("merged.json").display().to_string();
+    let merge = ["merge-deposit-data", "--no-verify", "-d", &ours, "-d", &theirs, "-m"];
+    let said = succeed(data_dir.path(), &[&merge[..], &[&merged]].concat(), "");
+    assert_eq!(said, format!("Merged deposit data saved to {merged}\n"));
+    let expected = r#"[{"b": [1, 2], "a": "x,y:z"}, {"c": 1e400}, {"d": {}}, 0]"#;
+    assert_eq!(fs::read_to_string(&merged).expect("a file"), expected);
+    let mode = fs::metadata(&merged).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    std::os::unix::fs::symlink(path("elsewhere.json"), path("link.json")).expect("linked");
+    for taken in ["merged.json", "ours.json", "link.json", ""] {
+        let target = path(taken).display().to_string();
+        let output = operator(data_dir.path(), &[&merge[..], &[&target]].concat(), "");
+        assert_eq!(output.status.code(), Some(2), "{taken}");
+    }
+    assert_eq!(fs::read_to_string(&merged).expect("a file"), expected);
+    assert!(!path("elsewhere.json").exists(), "nothing is written through a link");
+    let left = fs::read_dir(data_dir.path()).expect("a directory").count();
+    assert_eq!(left, 5, "three files, a link and the vault");
+}

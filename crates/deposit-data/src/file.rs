@@ -60,16 +60,6 @@ impl DepositDataFile {
     pub fn entries(&self) -> &[DepositEntry] {
         &self.entries
     }
-
-    /// Merges the files of several operators of one vault in turns: the first entry of each, then the second of each, and
-    /// so on, so that all of them get validators. Nothing is dropped or compared.
-    pub fn merge(files: &[Self]) -> Self {
-        let longest = files.iter().map(|file| file.entries.len()).max().unwrap_or_default();
-        let turns = (0..longest).flat_map(|turn| files.iter().filter_map(move |file| file.entries.get(turn)));
-        Self {
-            entries: turns.cloned().collect(),
-        }
-    }
 }
 
 /// Reads element by element, so that a fault names its place and a file is never held twice.
@@ -85,8 +75,8 @@ impl<'de> Visitor<'de> for Entries {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         let mut index: usize = 0;
-        while let Some(element) = elements.next_element::<Option<json::EntryJson<'de>>>()? {
-            if let Some(element) = element {
+        while let Some(element) = elements.next_element::<json::Element<'de>>()? {
+            if let json::Element(Some(element)) = element {
                 let entry = element
                     .into_entry()
                     .map_err(|member| A::Error::custom(format_args!("`{member}` of element {index} is malformed")))?;

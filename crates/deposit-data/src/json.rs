@@ -1,12 +1,45 @@
 //! The JSON of a deposit data file: the staking-deposit-cli's members, in its order and spacing.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use alloy_primitives::B256;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use sw_spec::{ForkVersion, Gwei, PublicKeyBytes, SignatureBytes, WithdrawalCredentials};
 
 use crate::DepositEntry;
+
+/// An element of the list: an object, or `null`. A struct alone would be read from a list of its members as well.
+pub(crate) struct Element<'a>(pub(crate) Option<EntryJson<'a>>);
+
+impl<'de> Deserialize<'de> for Element<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ElementVisitor)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a deposit")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        EntryJson::deserialize(MapAccessDeserializer::new(members)).map(|entry| Element(Some(entry)))
+    }
+}
 
 /// An entry as it is read: hexadecimal text in either case, with or without `0x`.
 #[derive(Deserialize)]

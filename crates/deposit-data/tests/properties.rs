@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use sw_deposit_data::{
-    DepositDataFile, DepositDataFileError, DepositEntry, EntryFault, Fault, RECORD_LENGTH, StandardTree, TreeError,
-    ValidatorsTree, standard_leaf,
+    Clash, DepositDataFile, DepositDataFileError, DepositEntry, EntryFault, Fault, MergeConflict, Place, RECORD_LENGTH,
+    StandardTree, TreeError, ValidatorsTree, merge, merge_conflicts, standard_leaf,
 };
-use sw_keys::SecretKey;
+use sw_keys::{SecretKey, SignedRoot, verify};
 use sw_spec::{Address, B256, ForkVersion, Gwei, Network, PublicKeyBytes, SignatureBytes, WithdrawalCredentials};
 
 const VAULT: Address = Address::repeat_byte(0x42);
@@ -162,6 +162,109 @@ fn every_fault_of_every_entry_is_reported() {
 }
 
 #[test]
+fn a_validator_is_found_twice_however_its_key_is_written() {
+    let network = Network::Hoodi.spec();
+    let entry = DepositEntry::sign(&SecretKey::from_bytes(&[1; 32]).expect("a key"), VAULT, &network);
+    let plain = DepositDataFile::new(vec![entry.clone()]).to_json();
+    let digits = hex::encode(entry.public_key.as_bytes());
+    for other in [
+        digits.clone(),
+        digits.to_uppercase(),
+        format!("0x{digits}"),
+        format!("0x{}", digits.to_uppercase()),
+    ] {
+        let twice = merge(&[plain.clone(), plain.replace(&digits, &other)]).expect("lists");
+        let file = DepositDataFile::parse(twice.as_bytes()).expect("a file");
+        let error = file
+            .verify_with(VAULT, &network, |claims| vec![true; claims.len()])
+            .expect_err("a duplicate");
+        let faults: Vec<_> = error.faults.iter().map(|found| (found.index, &found.fault)).collect();
+        assert_eq!(faults, [(1, &Fault::Duplicate { first: 0 })], "{other}");
+    }
+}
+
+#[test]
+fn members_of_the_wrong_type_are_refused() {
+    let network = Network::Hoodi.spec();
+    let entry = DepositEntry::sign(&SecretKey::from_bytes(&[1; 32]).expect("a key"), VAULT, &network);
+    let json = DepositDataFile::new(vec![entry]).to_json();
+    let sound: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let members = sound[0].as_object().expect("an entry");
+    assert_eq!(members.len(), 9);
+    let wrong = [
+        "null",
+        "true",
+        "-1",
+        "1.5",
+        "1e30",
+        "[]",
+        "{}",
+        "\"\"",
+        "\"zz\"",
+        "18446744073709551616",
+    ];
+    let mut refused = 0;
+    for (member, stated) in members {
+        for value in wrong {
+            let text = json.replacen(&format!("\"{member}\": {stated}"), &format!("\"{member}\": {value}"), 1);
+            assert_ne!(text, json);
+            let Ok(file) = DepositDataFile::parse(text.as_bytes()) else {
+                refused += 1;
+                continue;
+            };
+            // What need not be there may be null, and a name may be any text.
+            let optional = !matches!(member.as_str(), "pubkey" | "signature") && value == "null";
+            let name = matches!(member.as_str(), "network_name" | "deposit_cli_version") && value.starts_with('"');
+            assert!(optional || name, "{member}: {value}");
+            let holds = file.verify_with(VAULT, &network, |claims| vec![true; claims.len()]);
+            assert_eq!(holds.is_err(), name && member == "network_name", "{member}: {value}");
+        }
+    }
+    assert_eq!(refused, 9 * wrong.len() - 7 - 4);
+}
+
+#[test]
+fn files_that_do_not_go_together_are_named_with_both_places() {
+    let entry = |number: u8, vault| {
+        let (key, signature) = (PublicKeyBytes([number; 48]), SignatureBytes([number; 96]));
+        DepositEntry::from_signature(key, signature, vault, &Network::Hoodi.spec())
+    };
+    let bare = |number: u8| DepositEntry {
+        withdrawal_credentials: None,
+        fork_version: None,
+        ..entry(number, VAULT)
+    };
+    let mut of_mainnet = entry(6, VAULT);
+    of_mainnet.fork_version = Some(ForkVersion([0; 4]));
+    let files = [
+        DepositDataFile::new(vec![bare(1), entry(2, VAULT), entry(3, VAULT)]),
+        DepositDataFile::new(vec![entry(2, VAULT), bare(4), of_mainnet]),
+        DepositDataFile::new(vec![entry(5, Address::ZERO), entry(7, Address::ZERO), bare(7)]),
+    ];
+    assert_eq!(merge_conflicts(&files[..1]), []);
+    let place = |file, entry| Place { file, entry };
+    let conflict = |first, second, clash| MergeConflict { first, second, clash };
+    let credentials = WithdrawalCredentials::execution;
+    assert_eq!(
+        merge_conflicts(&files),
+        [
+            conflict(place(0, 1), place(1, 0), Clash::SameValidator(PublicKeyBytes([2; 48]))),
+            conflict(
+                place(0, 1),
+                place(1, 2),
+                Clash::OtherNetwork(ForkVersion([0x10, 0, 0x09, 0x10]), ForkVersion([0; 4]))
+            ),
+            conflict(
+                place(0, 1),
+                place(2, 0),
+                Clash::OtherVault(credentials(VAULT), credentials(Address::ZERO))
+            ),
+            conflict(place(2, 1), place(2, 2), Clash::SameValidator(PublicKeyBytes([7; 48]))),
+        ]
+    );
+}
+
+#[test]
 fn what_is_not_a_deposit_data_file_says_where() {
     let refused = |text: &str| {
         let error = DepositDataFile::parse(text.as_bytes()).expect_err("refused");
@@ -173,6 +276,10 @@ fn what_is_not_a_deposit_data_file_says_where() {
     assert!(refused("").starts_with("EOF"));
     assert!(refused("{}").contains("expected a list of deposits"));
     assert!(refused(&format!("{good}]")).contains("trailing characters"));
+    for element in ["1", "\"two\"", "true", "[]", "[\"90\", \"01\", 32000000000, \"89\"]"] {
+        let cause = refused(&format!("[{element}]"));
+        assert!(cause.contains("expected a deposit at line 1"), "{element}: {cause}");
+    }
     assert!(refused(&good.replace("signature", "signatur")).contains("missing field `signature`"));
     assert!(refused(&good.replacen("0000", "00", 1)).contains("expected 48 bytes"));
     let fork = "\"fork_version\": \"10000910\"";
@@ -181,7 +288,101 @@ fn what_is_not_a_deposit_data_file_says_where() {
     assert_eq!(DepositDataFile::parse(b"[]").expect("a file").entries(), []);
 }
 
+/// A sound entry, what it claims, and the file.
+static SOUND: LazyLock<(DepositEntry, SignedRoot, String)> = LazyLock::new(|| {
+    let network = Network::Hoodi.spec();
+    let entry = DepositEntry::sign(&SecretKey::from_bytes(&[1; 32]).expect("a key"), VAULT, &network);
+    let claim = SignedRoot {
+        public_key: entry.public_key,
+        root: entry
+            .deposit_data(VAULT)
+            .message
+            .signing_root(network.genesis_fork_version),
+        signature: entry.signature,
+    };
+    assert!(verify(&claim));
+    let json = DepositDataFile::new(vec![entry.clone()]).to_json();
+    (entry, claim, json)
+});
+
+/// Whether a file of one entry passes. That the sound entry's own claim holds need not be computed each time.
+fn passes(file: &DepositDataFile) -> bool {
+    let holds = |claim: &SignedRoot| *claim == SOUND.1 || verify(claim);
+    file.verify_with(VAULT, &Network::Hoodi.spec(), |claims| {
+        claims.iter().map(holds).collect()
+    })
+    .is_ok()
+}
+
+/// Whether what an entry states is what the sound entry states, as far as it states it.
+fn says_the_same(entry: &DepositEntry) -> bool {
+    fn agrees<T: PartialEq>(stated: &Option<T>, sound: &Option<T>) -> bool {
+        stated.is_none() || stated == sound
+    }
+    let sound = &SOUND.0;
+    entry.public_key == sound.public_key
+        && entry.signature == sound.signature
+        && agrees(&entry.withdrawal_credentials, &sound.withdrawal_credentials)
+        && agrees(&entry.amount, &sound.amount)
+        && agrees(&entry.deposit_message_root, &sound.deposit_message_root)
+        && agrees(&entry.deposit_data_root, &sound.deposit_data_root)
+        && agrees(&entry.fork_version, &sound.fork_version)
+        && agrees(&entry.network_name, &sound.network_name)
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    /// The 257 bytes that an entry states, in the order of the file.
+    #[test]
+    fn a_mutant_of_any_byte_that_an_entry_states_is_caught(position in 0_usize..257, flip in 1..=u8::MAX) {
+        let mut entry = SOUND.0.clone();
+        let (mut amount, mut name) = (entry.amount.expect("stated").0.to_le_bytes(), *b"hoodi");
+        let stated: [&mut [u8]; 8] = [
+            &mut entry.public_key.0,
+            &mut entry.withdrawal_credentials.as_mut().expect("stated").0.0,
+            &mut amount,
+            &mut entry.signature.0,
+            &mut entry.deposit_message_root.as_mut().expect("stated").0,
+            &mut entry.deposit_data_root.as_mut().expect("stated").0,
+            &mut entry.fork_version.as_mut().expect("stated").0,
+            &mut name,
+        ];
+        let mut bytes: Vec<&mut u8> = stated.into_iter().flatten().collect();
+        prop_assert_eq!(bytes.len(), 257);
+        *bytes[position] ^= flip;
+        entry.amount = Some(Gwei(u64::from_le_bytes(amount)));
+        entry.network_name = Some(String::from_utf8_lossy(&name).into_owned());
+        prop_assert!(!says_the_same(&entry));
+        prop_assert!(!passes(&DepositDataFile::new(vec![entry])));
+    }
+
+    #[test]
+    fn a_file_with_any_one_byte_changed_passes_only_if_it_says_the_same(position in any::<usize>(), byte in any::<u8>()) {
+        let mut bytes = SOUND.2.clone().into_bytes();
+        let position = position % bytes.len();
+        bytes[position] = byte;
+        if let Ok(file) = DepositDataFile::parse(&bytes) && passes(&file) {
+            prop_assert!(file.entries().len() == 1 && says_the_same(&file.entries()[0]));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn merging_keeps_every_element_in_its_turn(
+        files in prop::collection::vec(prop::collection::vec(prop::option::weighted(0.8, "[ -~]{0,12}"), 0..8), 0..5),
+    ) {
+        let texts: Vec<String> = files.iter().map(|file| serde_json::json!(file).to_string()).collect();
+        let merged = merge(&texts).expect("lists");
+        let mut expected = Vec::new();
+        for turn in 0..8 {
+            expected.extend(files.iter().filter_map(|file| file.get(turn)?.clone()));
+        }
+        let read: Vec<String> = serde_json::from_str(&merged).expect("strings");
+        prop_assert_eq!(read, expected);
+    }
+
     #[test]
     fn any_selection_in_any_order_is_proved_to_the_contract(
         selection in prop::sample::subsequence((0..300_usize).collect::<Vec<_>>(), 1..40).prop_shuffle(),

@@ -8,7 +8,7 @@ mod contract;
 
 use serde_json::Value;
 use sw_deposit_data::{
-    DepositDataFile, DepositEntry, RECORD_LENGTH, StandardTree, TreeError, ValidatorsTree, standard_leaf,
+    DepositDataFile, DepositEntry, RECORD_LENGTH, StandardTree, TreeError, ValidatorsTree, merge, standard_leaf,
 };
 use sw_keys::SecretKey;
 use sw_spec::{
@@ -198,7 +198,8 @@ fn the_tree_of_the_independent_parser_is_ours() {
 fn merging_is_that_of_the_original() {
     let original = fixture("original-v1.json");
     let two = DepositDataFile::new(signed(&original, "mainnet").entries()[..2].to_vec());
-    let merged = DepositDataFile::merge(&[two.clone(), two]);
+    let of = |merged: Result<String, _>| DepositDataFile::parse(merged.expect("lists").as_bytes()).expect("a file");
+    let merged = of(merge(&[two.to_json(), two.to_json()]));
     assert_eq!(
         ValidatorsTree::new(vault(&original), &merged)
             .expect("a tree")
@@ -214,11 +215,15 @@ fn merging_is_that_of_the_original() {
             &Network::Mainnet.spec(),
         )
     };
-    let file = |numbers: &[u8]| DepositDataFile::new(numbers.iter().map(|number| entry(*number)).collect());
-    let merged = DepositDataFile::merge(&[file(&[1, 3]), file(&[2, 4])]);
-    assert_eq!(merged, file(&[1, 2, 3, 4]));
-    let merged = DepositDataFile::merge(&[file(&[1]), file(&[]), file(&[2, 3, 4])]);
-    assert_eq!(merged, file(&[1, 2, 3, 4]));
+    let file = |numbers: &[u8]| DepositDataFile::new(numbers.iter().map(|number| entry(*number)).collect()).to_json();
+    assert_eq!(
+        merge(&[file(&[1, 3]), file(&[2, 4])]).expect("lists"),
+        file(&[1, 2, 3, 4])
+    );
+    assert_eq!(
+        merge(&[file(&[1]), file(&[]), file(&[2, 3, 4])]).expect("lists"),
+        file(&[1, 2, 3, 4])
+    );
 }
 
 #[test]

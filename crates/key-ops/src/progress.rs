@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
+    /// Checking the signatures of deposits.
+    Signatures,
     /// Deriving the keys from the mnemonic.
     Keys,
     /// Signing a deposit with each.

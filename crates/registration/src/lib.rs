@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod checks;
+mod deposited;
 mod duty;
 mod error;
 mod harvest;
@@ -20,6 +21,7 @@ mod watch;
 mod why;
 
 pub use checks::{Check, CheckReport, Finding, Verdict, WALLET_REMEDY, start_up_checks};
+pub use deposited::{DepositLookUp, DepositSeen, DepositedEntry, DepositsFound, LookUpError, UploadedRoot};
 pub use duty::{Duty, Outcome};
 pub use error::{DutyError, ServiceError};
 pub use harvest::{RewardsError, harvest_params};

@@ -113,7 +113,7 @@ impl NetworkValidators {
     }
 }
 
-fn signed_deposit(event: &DepositEvent, genesis_fork_version: sw_spec::ForkVersion) -> SignedRoot {
+pub(crate) fn signed_deposit(event: &DepositEvent, genesis_fork_version: sw_spec::ForkVersion) -> SignedRoot {
     let message = DepositMessage {
         public_key: event.public_key,
         withdrawal_credentials: WithdrawalCredentials(event.withdrawal_credentials),

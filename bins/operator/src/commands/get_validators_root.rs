@@ -1,107 +1,84 @@
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
-
-use sw_deposit_data::{DepositDataFile, EntryFault, ValidatorsTree};
-use sw_spec::{Address, NetworkSpec};
+use serde_json::json;
 
 use crate::{
-    config::{VaultArgs, load_vault},
-    error::{CliError, Kind},
-    host,
+    deposit_data::{DepositData, DepositDataArgs, by_entry, reasons},
+    error::CliError,
+    nodes::NodeArgs,
     ui::Ui,
 };
 
 /// Print the Merkle tree root of the deposit data, for upload to the vault.
+///
+/// The entries are checked first: signatures, withdrawal address, amount, network and duplicates; and, with nodes to
+/// ask, that no validator has a deposit already. Those that the vault registered from this very root may have.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:\n  \
   operator get-validators-root --vault 0x3320...")]
 pub(crate) struct Args {
     #[command(flatten)]
-    vault: VaultArgs,
-    /// File with the deposit data [default: deposit_data.json in the directory of the vault].
-    #[arg(long, value_name = "FILE")]
-    deposit_data_file: Option<PathBuf>,
-    /// Do not check the entries: signatures, withdrawal address, amount, network and duplicates.
-    #[arg(long)]
+    data: DepositDataArgs,
+    /// Do not check the entries.
+    #[arg(long, conflicts_with_all = ["network", "network_config", "execution_endpoints", "consensus_endpoints"])]
     no_verify: bool,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nodes: NodeArgs,
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
-    let (vault, directory) = args.vault.resolve("Enter the vault address", ui)?;
-    let path = args.deposit_data_file.unwrap_or_else(|| directory.deposit_data());
-    let file = read(&path)?;
-    if args.no_verify {
-    } else if directory.config().exists() {
-        let (_, network) = load_vault(&directory)?;
-        verify(&file, &path, vault, &network)?;
-    } else {
-        ui.warn("the entries were not checked: the vault has no config.json that tells its network");
-    }
-    let tree = ValidatorsTree::new(vault, &file).map_err(|error| cannot_use(&path, &error))?;
-    ui.result(format_args!(
-        "The validator deposit data Merkle tree root: {}",
-        ui.strong(tree.root())
-    ))
-}
-
-fn read(path: &Path) -> Result<DepositDataFile, CliError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes))
-        .map_err(|error| {
-            let missing = error.kind() == io::ErrorKind::NotFound;
-            let error = CliError::caused_by(
-                Kind::Failed,
-                format_args!("cannot read the deposit data `{}`", path.display()),
-                &error,
-            );
-            if missing {
-                error.hint("run `operator create-keys` first, or name the file with `--deposit-data-file`")
-            } else {
-                error
+    let data = args.data.load(ui)?;
+    let root = data.tree()?.root();
+    let mut network = None;
+    let mut asked = false;
+    if !args.no_verify {
+        network = data.network(ui)?;
+        match &network {
+            Some(network) => {
+                let faults = data.faults(network, ui);
+                let found = data.look_up(root, network, &args.nodes, ui)?;
+                asked = found.is_some();
+                let reasons = reasons(&faults, found.as_ref(), data.vault);
+                if !reasons.is_empty() {
+                    return Err(refused(&data, data.must_not_be_used(network), &by_entry(&reasons)));
+                }
             }
-        })?;
-    DepositDataFile::parse(&bytes).map_err(|error| cannot_use(path, &error))
+            None if args.nodes.any() => return Err(data.network_unknown()),
+            None => ui.warn(
+                "the entries were not checked: neither the vault's config.json nor the entries tell the network; name it \
+                 with `--network`",
+            ),
+        }
+    }
+    if !args.json {
+        return ui.result(format_args!(
+            "The validator deposit data Merkle tree root: {}",
+            ui.strong(root)
+        ));
+    }
+    ui.result(json!({
+        "schema": "operator/get-validators-root/1",
+        "vault": data.vault.to_string(),
+        "network": network.as_ref().map(|network| network.name.as_str()),
+        "deposit_data_file": data.path.display().to_string(),
+        "entries": data.file.entries().len(),
+        "root": root.to_string(),
+        "verified": network.is_some(),
+        "deposits_looked_up": asked,
+    }))
 }
 
-fn verify(file: &DepositDataFile, path: &Path, vault: Address, network: &NetworkSpec) -> Result<(), CliError> {
-    let Err(error) = file.verify(vault, network, &mut host::randomness()) else {
-        return Ok(());
-    };
-    let message = format!(
-        "the deposit data `{}` must not be used for vault {vault} on {}",
-        path.display(),
-        network.name
-    );
-    let mut refused = CliError::new(Kind::Failed, message);
-    let entries: Vec<&[EntryFault]> = error.faults.chunk_by(|one, other| one.index == other.index).collect();
-    for faults in entries.iter().take(MOST_ENTRIES) {
-        let Some(EntryFault { index, public_key, .. }) = faults.first() else {
-            continue;
-        };
-        let reasons: Vec<String> = faults.iter().map(|fault| fault.fault.to_string()).collect();
-        refused = refused.cause(format_args!("entry {index}, {public_key}: {}", reasons.join("; ")));
-    }
-    let more = entries.len().saturating_sub(MOST_ENTRIES);
+fn refused(data: &DepositData, error: CliError, lines: &[String]) -> CliError {
+    let more = lines.len().saturating_sub(MOST_ENTRIES);
+    let mut error = lines.iter().take(MOST_ENTRIES).fold(error, CliError::cause);
     if more > 0 {
-        refused = refused.cause(format_args!("{more} more of the {} entries", error.entries));
+        error = error
+            .cause(format_args!("{more} more of the {} entries", data.file.entries().len()))
+            .hint("`operator deposit-data verify` lists every fault of every entry");
     }
-    Err(refused.hint("name the right file with `--deposit-data-file`, or make new keys with `operator create-keys`"))
-}
-
-fn cannot_use(path: &Path, error: &(dyn std::error::Error + 'static)) -> CliError {
-    CliError::caused_by(
-        Kind::Failed,
-        format_args!("cannot use the deposit data `{}`", path.display()),
-        error,
-    )
-    .hint("name the file that `operator create-keys` made with `--deposit-data-file`")
+    error.hint("name the right file with `--deposit-data-file`, or make new keys with `operator create-keys`")
 }
 
 const MOST_ENTRIES: usize = 10;
-/// One byte more than can be parsed, so that what is cut off is refused.
-const LARGEST_FILE: u64 = DepositDataFile::MAX_FILE_BYTES as u64 + 1;

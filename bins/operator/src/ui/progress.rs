@@ -98,6 +98,7 @@ impl Drop for Bars {
 
 fn label(stage: Stage) -> &'static str {
     match stage {
+        Stage::Signatures => "Checking deposit signatures",
         Stage::Keys => "Creating validator keys:",
         Stage::DepositData => "Generating deposit data JSON",
         Stage::Keystores => "Exporting validator keystores",

@@ -6,6 +6,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod deposit_data;
 mod drop_in;
 mod refused;
 mod registers;

@@ -1,0 +1,200 @@
+//! Nodes that a command asks when they are named: those that cannot be used are said once, before anything is read.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use sw_chain_client::{
+    ConsensusClient, ConsensusOptions, ConsensusStatus, EndpointFault, ExecutionClient, ExecutionOptions, Genesis,
+};
+use sw_spec::{NetworkSpec, RedactedUrl};
+
+use crate::{
+    config::EndpointParser,
+    error::{CliError, Kind},
+    ui::Ui,
+    wiring::http_client,
+};
+
+/// Nodes to ask; none unless they are named.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Nodes to ask for deposits; without them no connection is made")]
+pub(crate) struct NodeArgs {
+    /// Execution nodes, comma-separated; EXECUTION_ENDPOINTS is not read.
+    #[arg(long, value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser)]
+    pub(crate) execution_endpoints: Vec<RedactedUrl>,
+    /// Consensus nodes, comma-separated; CONSENSUS_ENDPOINTS is not read.
+    #[arg(long, value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser)]
+    pub(crate) consensus_endpoints: Vec<RedactedUrl>,
+    /// Blocks before the head in which deposits are searched: those that the beacon chain has not taken up yet.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        requires = "execution_endpoints",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(crate) deposit_blocks: u64,
+}
+
+impl NodeArgs {
+    /// Whether any node is named.
+    pub(crate) fn any(&self) -> bool {
+        !(self.execution_endpoints.is_empty() && self.consensus_endpoints.is_empty())
+    }
+}
+
+/// The nodes that were named and can be used.
+pub(crate) struct Nodes {
+    pub(crate) execution: Option<ExecutionClient>,
+    pub(crate) consensus: Option<ConsensusClient>,
+}
+
+impl Nodes {
+    /// Looks at every node that is named.
+    ///
+    /// # Errors
+    /// One is of another network, or none of a kind can be used.
+    pub(crate) async fn connect(args: &NodeArgs, network: &NetworkSpec, ui: &Ui) -> Result<Self, CliError> {
+        let http = http_client(Policy::none())?;
+        Ok(Self {
+            execution: if args.execution_endpoints.is_empty() {
+                None
+            } else {
+                Some(execution(&http, &args.execution_endpoints, network, ui).await?)
+            },
+            consensus: if args.consensus_endpoints.is_empty() {
+                None
+            } else {
+                Some(consensus(&http, &args.consensus_endpoints, network, ui).await?)
+            },
+        })
+    }
+}
+
+async fn execution(
+    http: &reqwest::Client,
+    urls: &[RedactedUrl],
+    network: &NetworkSpec,
+    ui: &Ui,
+) -> Result<ExecutionClient, CliError> {
+    let client = |urls| {
+        let options = ExecutionOptions {
+            chain_id: Some(network.chain_id),
+            retry_budget: RETRY_BUDGET,
+            ..ExecutionOptions::default()
+        };
+        ExecutionClient::new(http.clone(), urls, options)
+    };
+    let mut found = Found::default();
+    for status in client(urls.to_vec()).check_endpoints(network.chain_id).await {
+        match status.error {
+            Some(fault @ EndpointFault::WrongChain { .. }) => {
+                return Err(other_network("execution", &status.endpoint, network, &fault));
+            }
+            Some(fault) => found.faults.push(fault_of(&status.endpoint, &fault)),
+            None => found.ready.push(status.endpoint),
+        }
+    }
+    found.ready("execution", ui).map(client)
+}
+
+async fn consensus(
+    http: &reqwest::Client,
+    urls: &[RedactedUrl],
+    network: &NetworkSpec,
+    ui: &Ui,
+) -> Result<ConsensusClient, CliError> {
+    let client = |urls| {
+        let options = ConsensusOptions {
+            retry_budget: RETRY_BUDGET,
+            ..ConsensusOptions::default()
+        };
+        ConsensusClient::new(http.clone(), urls, options)
+    };
+    let asked = client(urls.to_vec());
+    let mut found = Found::default();
+    for (status, (endpoint, genesis)) in asked.syncing().await.into_iter().zip(asked.every_genesis().await) {
+        match genesis {
+            Ok(genesis) if !is_of(&genesis, network) => {
+                return Err(other_network(
+                    "consensus",
+                    &endpoint,
+                    network,
+                    &OtherGenesis(genesis.genesis_validators_root),
+                ));
+            }
+            Err(fault) => found.faults.push(fault_of(&endpoint, &fault)),
+            Ok(_) => match unready(&status) {
+                Some(why) => found.faults.push(why),
+                None => found.ready.push(endpoint),
+            },
+        }
+    }
+    found.ready("consensus", ui).map(client)
+}
+
+fn is_of(genesis: &Genesis, network: &NetworkSpec) -> bool {
+    genesis.genesis_validators_root == network.genesis_validators_root
+        && genesis.genesis_fork_version == network.genesis_fork_version
+}
+
+fn unready(status: &ConsensusStatus) -> Option<String> {
+    let endpoint = &status.endpoint;
+    if let Some(fault) = &status.error {
+        return Some(fault_of(endpoint, fault));
+    }
+    (!status.is_ready()).then(|| format!("{endpoint}: it is not in step with the chain yet"))
+}
+
+/// The nodes of one kind.
+#[derive(Default)]
+struct Found {
+    ready: Vec<RedactedUrl>,
+    faults: Vec<String>,
+}
+
+impl Found {
+    /// The ones that can be used. What is wrong with the others is said, or is the error when none is left.
+    fn ready(self, kind: &str, ui: &Ui) -> Result<Vec<RedactedUrl>, CliError> {
+        if self.ready.is_empty() {
+            let error = CliError::new(Kind::Failed, format_args!("no {kind} node can be asked"));
+            let error = self.faults.into_iter().fold(error, CliError::cause);
+            return Err(error.hint(format_args!(
+                "wait until it is synced, name another in `--{kind}-endpoints`, or leave the option out"
+            )));
+        }
+        for fault in self.faults {
+            ui.warn(format_args!("one {kind} node is not asked: {fault}"));
+        }
+        Ok(self.ready)
+    }
+}
+
+fn fault_of(endpoint: &RedactedUrl, fault: &EndpointFault) -> String {
+    let causes = std::iter::successors(Some(fault as &dyn std::error::Error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    format!("{endpoint}: {}", texts.join(": "))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("its genesis validators root is {0}")]
+struct OtherGenesis(sw_spec::B256);
+
+fn other_network(
+    kind: &str,
+    endpoint: &RedactedUrl,
+    network: &NetworkSpec,
+    fault: &(dyn std::error::Error + 'static),
+) -> CliError {
+    CliError::caused_by(
+        Kind::Failed,
+        format_args!("{kind} endpoint {endpoint} is not of {}", network.name),
+        fault,
+    )
+    .hint(format_args!(
+        "name nodes of the vault's network in `--{kind}-endpoints`, or the right `--network`"
+    ))
+}
+
+/// A person waits: what does not answer for so long is named.
+const RETRY_BUDGET: Duration = Duration::from_secs(20);
