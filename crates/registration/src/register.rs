@@ -123,6 +123,7 @@ pub struct RegisterValidators<S> {
     random: fn() -> Box<dyn CryptoRng + Send>,
     shares: Option<PreparedShares>,
     harvest_fault: Option<String>,
+    signed: Option<NextKeys>,
     batch_limit: usize,
     upcoming: watch::Sender<Vec<PublicKeyBytes>>,
 }
@@ -180,6 +181,7 @@ impl<S: Surroundings> RegisterValidators<S> {
             random,
             shares: None,
             harvest_fault: None,
+            signed: None,
             batch_limit: USUAL_BATCH_LIMIT,
             upcoming: watch::Sender::default(),
         }
@@ -267,6 +269,10 @@ impl<S: Surroundings> RegisterValidators<S> {
             Ok(next) => next,
             Err(why) => return Ok(Err(why)),
         };
+        let next = match self.validly_signed(next).await? {
+            Ok(next) => next,
+            Err(why) => return Ok(Err(why)),
+        };
         if let Err(why) = self.can_pay(view, next.keys.len()).await? {
             return Ok(Err(why));
         }
@@ -282,6 +288,18 @@ impl<S: Surroundings> RegisterValidators<S> {
             oracles,
             config,
         }))
+    }
+
+    /// A start does not check every signature of a large file. Those that were checked are not checked again.
+    async fn validly_signed(&mut self, next: NextKeys) -> Result<Result<NextKeys, WhyNot>, DutyError> {
+        if self.signed.as_ref() == Some(&next) {
+            return Ok(Ok(next));
+        }
+        let (tree, vault, network) = (Arc::clone(&self.tree), self.vault, self.network.clone());
+        let checked = tokio::task::spawn_blocking(move || plan::validly_signed(next, &tree, vault, &network));
+        let checked = checked.await.map_err(|_| DutyError::Interrupted)?;
+        self.signed = checked.clone().ok();
+        Ok(checked)
     }
 
     /// What the vault earned is worth waiting for only while the vault refuses to register without it.

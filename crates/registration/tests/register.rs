@@ -215,10 +215,23 @@ fn duty() -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>) 
     (duty, world, tree)
 }
 
+fn duty_of(file: &DepositDataFile) -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>) {
+    let (duty, world, tree, _) = duty_over(file, None);
+    (duty, world, tree)
+}
+
 fn duty_with(stuck: Option<usize>) -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>, Opened) {
     let vectors = fixture("original-v1.json");
     let file = DepositDataFile::parse(vectors["deposit_data"]["mainnet"].to_string().as_bytes()).unwrap();
-    let tree = Arc::new(ValidatorsTree::new(VAULT, &file).unwrap());
+    duty_over(&file, stuck)
+}
+
+fn duty_over(
+    file: &DepositDataFile,
+    stuck: Option<usize>,
+) -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>, Opened) {
+    let vectors = fixture("original-v1.json");
+    let tree = Arc::new(ValidatorsTree::new(VAULT, file).unwrap());
     let keys = vectors["keys"].as_array().unwrap();
     let keys: Vec<_> = keys
         .iter()
@@ -560,6 +573,28 @@ async fn an_unreachable_rewards_file_holds_up_only_what_the_vault_refuses_withou
         [0xe4, 0xc3, 0x25, 0xeb],
         "no update beside it"
     );
+}
+
+/// A start does not look at every signature of a large file.
+#[tokio::test]
+async fn a_deposit_that_is_not_validly_signed_is_never_registered_and_ends_the_run_before_it() {
+    for (spoilt, registered) in [(1, 0), (2, 1), (3, 2)] {
+        let vectors = fixture("original-v1.json");
+        let mut entries = vectors["deposit_data"]["mainnet"].clone();
+        entries[spoilt]["signature"] = entries[0]["signature"].clone();
+        let file = DepositDataFile::parse(entries.to_string().as_bytes()).unwrap();
+        let (mut duty, world, tree) = duty_of(&file);
+        world.lock().unwrap().state.withdrawable_assets = U256::from(100 * ETH);
+        let outcome = duty.tick().await;
+        let world = world.lock().unwrap();
+        if registered == 0 {
+            let validator = tree.public_key(spoilt).unwrap();
+            assert_eq!(idle(outcome), WhyNot::BadDeposit { validator, position: 1 });
+            assert!(world.requests.is_empty());
+        } else {
+            assert_eq!((outcome.unwrap(), world.sent[0].0.len()), (Outcome::Acted, registered));
+        }
+    }
 }
 
 fn poor(world: &Mutex<World>) {
