@@ -5,6 +5,7 @@ mod create_wallet;
 mod deposit_data;
 mod get_validators_root;
 mod init;
+mod keystores;
 mod merge_deposit_data;
 mod network;
 mod recover;
@@ -85,6 +86,7 @@ enum Command {
     CreateKeys(create_keys::Args),
     CreateWallet(create_wallet::Args),
     GetValidatorsRoot(get_validators_root::Args),
+    Keystores(keystores::Args),
     MergeDepositData(merge_deposit_data::Args),
     DepositData(deposit_data::Args),
     Recover(Box<recover::Args>),
@@ -120,6 +122,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, CliError> {
         Command::CreateKeys(args) => create_keys::run(args, ui),
         Command::CreateWallet(args) => create_wallet::run(args, ui),
         Command::GetValidatorsRoot(args) => get_validators_root::run(args, ui),
+        Command::Keystores(args) => keystores::run(args, ui),
         Command::MergeDepositData(args) => merge_deposit_data::run(&args, ui),
         Command::DepositData(args) => deposit_data::run(args, ui),
         Command::Recover(args) => recover::run(*args, ui),

@@ -9,6 +9,7 @@ mod open_keys;
 mod progress;
 mod recover;
 mod verify_deposit_data;
+mod verify_keystores;
 mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
@@ -22,4 +23,5 @@ pub use recover::{
     FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, present_config, restore, search, unused_keys,
 };
 pub use verify_deposit_data::verify_deposit_data;
+pub use verify_keystores::{Verification, verify_keystores};
 pub use workers::Workers;

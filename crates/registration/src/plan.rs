@@ -1,7 +1,8 @@
 //! Which keys are next, and how many.
 
 use sw_deposit_data::ValidatorsTree;
-use sw_spec::{PublicKeyBytes, U256};
+use sw_keys::{SignedRoot, verify};
+use sw_spec::{Address, DepositMessage, NetworkSpec, PublicKeyBytes, U256, VALIDATOR_DEPOSIT, WithdrawalCredentials};
 
 use crate::WhyNot;
 
@@ -41,6 +42,45 @@ impl NextKeys {
     pub fn positions(&self) -> Vec<usize> {
         (self.first..self.first.saturating_add(self.keys.len())).collect()
     }
+}
+
+/// Keeps the keys before the first whose deposit is not validly signed for this vault: the deposit contract would take its 32
+/// ETH and the beacon chain would ignore it.
+///
+/// # Errors
+///
+/// The first of them is.
+pub(crate) fn validly_signed(
+    next: NextKeys,
+    tree: &ValidatorsTree,
+    vault: Address,
+    network: &NetworkSpec,
+) -> Result<NextKeys, WhyNot> {
+    let holds = |(position, public_key): (usize, &PublicKeyBytes)| {
+        let message = DepositMessage {
+            public_key: *public_key,
+            withdrawal_credentials: WithdrawalCredentials::execution(vault),
+            amount: VALIDATOR_DEPOSIT,
+        };
+        let root = message.signing_root(network.genesis_fork_version);
+        tree.signature(position).is_some_and(|signature| {
+            verify(&SignedRoot {
+                public_key: *public_key,
+                root,
+                signature,
+            })
+        })
+    };
+    let NextKeys { first, mut keys } = next;
+    let good = (first..).zip(&keys).take_while(|key| holds(*key)).count();
+    if let (0, Some(validator)) = (good, keys.first()) {
+        return Err(WhyNot::BadDeposit {
+            validator: *validator,
+            position: u64::try_from(first).unwrap_or(u64::MAX),
+        });
+    }
+    keys.truncate(unambiguous(good));
+    Ok(NextKeys { first, keys })
 }
 
 /// Returns the keys from `index` on that can be registered together, at most `limit`.

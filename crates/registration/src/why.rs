@@ -45,6 +45,13 @@ pub enum WhyNot {
         /// Its position in the file, from 0.
         position: u64,
     },
+    /// The next key of the file has a deposit signature that is not its own for this vault and network.
+    BadDeposit {
+        /// The key.
+        validator: PublicKeyBytes,
+        /// Its position in the file, from 0.
+        position: u64,
+    },
     /// Gas costs more than the operator is willing to pay.
     GasTooHigh {
         /// The fee per gas now, in wei.
@@ -133,6 +140,11 @@ impl fmt::Display for WhyNot {
                 f,
                 "the next key {validator} (number {position} of the deposit data file, from 0) already has a deposit; \
                  upload a root over unused keys only"
+            ),
+            Self::BadDeposit { validator, position } => write!(
+                f,
+                "the next key {validator} (number {position} of the deposit data file, from 0) has a deposit signature that \
+                 does not hold for this vault and network; create the file again and upload its root"
             ),
             Self::GasTooHigh { price, limit } => {
                 write!(

@@ -104,6 +104,7 @@ fn label(stage: Stage) -> &'static str {
         Stage::Keystores => "Exporting validator keystores",
         Stage::Searching => "Searching for validator keys",
         Stage::Registrations => "Reading registrations from the chain",
+        Stage::Opening => "Opening keystores",
         _ => "Working",
     }
 }
