@@ -144,6 +144,16 @@ pub(crate) fn load_vault(vault: &VaultDir) -> Result<(VaultConfig, NetworkSpec),
     Ok((config, network))
 }
 
+/// Names the passwords and the wallet that others may read: their owner may not know.
+pub(crate) fn warn_of_loose_secrets(vault: &VaultDir, ui: &Ui) {
+    for path in vault.loose_secrets() {
+        let path = path.display();
+        ui.warn(format_args!(
+            "`{path}` is open to other users of this machine; close it with `chmod 600 {path}`"
+        ));
+    }
+}
+
 /// The network that a vault's configuration names: a built-in one, or that of the file kept beside it.
 pub(crate) fn vault_network(vault: &VaultDir, config: &VaultConfig) -> Result<NetworkSpec, CliError> {
     let unusable = |error: &ParseNetworkError| {

@@ -1,20 +1,18 @@
 //! Making validator keystores and their deposit data.
 
-use std::{num::NonZeroU32, ops::Range, path::PathBuf};
+use std::{collections::HashSet, fs, num::NonZeroU32, ops::Range, path::PathBuf};
 
 use rand_core::CryptoRng;
 use sw_deposit_data::{DepositDataFile, DepositEntry, VerifyError};
-use sw_keys::{
-    DerivedKey, ExposeSecret, KdfError, KdfParams, KeyPath, Keystore, KeystoreError, Mnemonic, SecretKey, SecretString,
-    ValidatorKeys, generate_password,
-};
-use sw_spec::{Address, NetworkSpec};
-use sw_vault_dir::{Batch, BatchError, LockError, PasswordFileError, VaultDir, load_or_create_password};
+use sw_keys::{ExposeSecret, Mnemonic, ValidatorKeys};
+use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
+use sw_vault_dir::{Batch, BatchError, LockError, PasswordFileError, VaultConfig, VaultDir};
 
 use crate::{
-    Progress, Stage, Workers, WrongMnemonic,
+    Passwords, Progress, SealError, Stage, Workers, WrongMnemonic,
+    keystore_files::{NewKey, keystore_files},
     mnemonic::check_keys,
-    workers::{SharedRng, map_in_parallel},
+    workers::map_in_parallel,
 };
 
 /// What keys to make.
@@ -38,17 +36,6 @@ pub struct CreateKeys<'a> {
     pub created_at: u64,
 }
 
-/// How many passwords there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passwords {
-    /// One for the vault, in `keystores/password.txt`; it is made with the first keystore and used again later.
-    ///
-    /// One key derivation serves the whole batch; each keystore has its own initialization vector.
-    Shared,
-    /// One for each keystore, in a `.txt` file of the same name.
-    PerKeystore,
-}
-
 /// What was made.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -57,16 +44,24 @@ pub struct CreatedKeys {
     pub deposit_data: DepositDataFile,
     /// Where the deposit data file that was there before is kept.
     pub previous_deposit_data: Option<PathBuf>,
+    /// The derivation index of the first new key.
+    pub first_index: u32,
+    /// The index that `config.json` had for it. When it is lower, the file was of an older state of the directory.
+    pub configured_index: u32,
+    /// The keys are those of an earlier run for as many, which was cut short after they had come to be. They are in their
+    /// place now, and no others were made.
+    pub were_made_before: bool,
 }
 
-/// Why no keys were made. Nothing has changed then, but that a shared password may exist, unless the variant says so.
+/// Why no keys were made. Nothing has changed then, unless the variant says so.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateKeysError {
     /// Another command works on the vault.
     #[error(transparent)]
     Locked(#[from] LockError),
-    /// An earlier run was cut short after its keys had come to be. They are in their place now; no others were made.
+    /// An earlier run, for another number of keys, was cut short after they had come to be. They are in their place now; no
+    /// others were made.
     #[error("an earlier run was cut short; the keys it had made are complete now, and no others were made")]
     EarlierRunCompleted,
     /// The configuration is for another network than the one given.
@@ -89,24 +84,9 @@ pub enum CreateKeysError {
     /// The shared password file cannot be used.
     #[error(transparent)]
     Password(#[from] PasswordFileError),
-    /// A password could not be turned into a key.
-    #[error("cannot derive the encryption key of a keystore")]
-    Kdf(#[from] KdfError),
-    /// A keystore just made did not open to the key it was made from.
-    #[error("the keystore of key {index} does not open again; this machine may be faulty")]
-    Unreadable {
-        /// The derivation index.
-        index: u32,
-        /// What is wrong with it.
-        #[source]
-        source: KeystoreError,
-    },
-    /// A keystore just made opens to another key.
-    #[error("the keystore of key {index} opens to another key; this machine may be faulty")]
-    OtherKey {
-        /// The derivation index.
-        index: u32,
-    },
+    /// A keystore could not be made.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The deposits just signed do not verify.
     #[error("the new deposit data does not verify; this machine may be faulty")]
     Unverified(#[from] VerifyError),
@@ -121,6 +101,9 @@ pub enum CreateKeysError {
 /// All of it appears at once or not at all: files are checked, staged beside the directory and moved in, and the next
 /// index is raised last. The deposit data file then holds the new keys; one that was there is kept under another name.
 ///
+/// The first index is that of `config.json`, or the one after the last key of this mnemonic that a keystore or deposit data
+/// of the directory names: a key is never made twice because an old `config.json` was put back.
+///
 /// # Errors
 ///
 /// See [`CreateKeysError`].
@@ -133,9 +116,7 @@ where
     R: CryptoRng + Send + ?Sized,
 {
     let lock = request.directory.lock()?;
-    if Batch::finish_interrupted(&lock)? {
-        return Err(CreateKeysError::EarlierRunCompleted);
-    }
+    let was_cut_short = Batch::finish_interrupted(&lock)?;
     let mut batch = Batch::begin(&lock)?;
     let config = batch.config().clone();
     if config.network != request.network.name.as_str() {
@@ -146,34 +127,98 @@ where
     }
     let keys = ValidatorKeys::new(&request.mnemonic.to_seed());
     check_keys(&config, &keys)?;
-    let first = config.mnemonic_next_index;
-    let next = first
-        .checked_add(request.count.get())
-        .ok_or(CreateKeysError::TooMany { left: u32::MAX - first })?;
+    if was_cut_short {
+        return made_before(request, &config, &keys).ok_or(CreateKeysError::EarlierRunCompleted);
+    }
 
-    let new_keys = derive_keys(request, &keys, first..next, progress)?;
+    let new_keys = next_keys(request, &config, &keys, progress)?;
+    let first = new_keys.first().map_or(config.mnemonic_next_index, |key| key.index);
     let deposit_data = sign_deposits(request, &new_keys, progress)?;
     deposit_data.verify(request.vault, request.network, rng)?;
 
-    for file in encrypt_keys(request, &new_keys, rng, progress)? {
+    let json = deposit_data.to_json();
+    let files_each = if request.passwords == Passwords::PerKeystore {
+        2
+    } else {
+        1
+    };
+    batch.check_space(new_keys.len().saturating_mul(files_each), json.len())?;
+    let sealing = request.passwords.sealing(|| batch.shared_password(rng))?;
+    let (created_at, workers) = (request.created_at, request.workers);
+    for file in keystore_files(&new_keys, &sealing, created_at, workers, rng, progress)? {
         batch.add(&file.name, file.content.expose_secret().as_bytes())?;
     }
-    let committed = batch.commit(next, Some(deposit_data.to_json().as_bytes()))?;
+    let committed = batch.commit(first + request.count.get(), Some(json.as_bytes()))?;
     Ok(CreatedKeys {
         deposit_data,
         previous_deposit_data: committed.previous_deposit_data,
+        first_index: first,
+        configured_index: config.mnemonic_next_index,
+        were_made_before: false,
     })
 }
 
-struct NewKey {
-    index: u32,
-    path: KeyPath,
-    secret: SecretKey,
+/// The keys of a run that was cut short, when they are as many of this mnemonic as are asked for now.
+fn made_before(request: &CreateKeys<'_>, config: &VaultConfig, keys: &ValidatorKeys) -> Option<CreatedKeys> {
+    let deposit_data = DepositDataFile::parse(&fs::read(request.directory.deposit_data()).ok()?).ok()?;
+    let next = config.mnemonic_next_index;
+    let first = next.checked_sub(request.count.get())?;
+    let made: Vec<PublicKeyBytes> = deposit_data.entries().iter().map(|entry| entry.public_key).collect();
+    let asked_for = (first..next).map(|index| keys.key(index).public_key().to_bytes());
+    asked_for.eq(made).then_some(CreatedKeys {
+        deposit_data,
+        previous_deposit_data: None,
+        first_index: first,
+        configured_index: first,
+        were_made_before: true,
+    })
 }
 
-struct NewFile {
-    name: String,
-    content: SecretString,
+/// Derives the next keys that no file of the directory names.
+fn next_keys(
+    request: &CreateKeys<'_>,
+    config: &VaultConfig,
+    keys: &ValidatorKeys,
+    progress: &impl Progress,
+) -> Result<Vec<NewKey>, CreateKeysError> {
+    let stated = request.directory.stated_keys()?;
+    let mut ahead: Vec<_> = stated
+        .iter()
+        .filter_map(|key| Some((key.index?, key.public_key)))
+        .filter(|(index, _)| *index >= config.mnemonic_next_index)
+        .collect();
+    ahead.sort_unstable();
+    let last = ahead
+        .iter()
+        .rev()
+        .find(|(index, public_key)| keys.key(*index).public_key().to_bytes() == *public_key);
+    let mut first = last.map_or(config.mnemonic_next_index, |(index, _)| index.saturating_add(1));
+
+    let mut known: HashSet<PublicKeyBytes> = stated.iter().map(|key| key.public_key).collect();
+    for path in request.directory.deposit_data_files()? {
+        // A file that is no deposit data names no key.
+        let parsed = fs::read(&path)
+            .ok()
+            .and_then(|bytes| DepositDataFile::parse(&bytes).ok());
+        known.extend(
+            parsed
+                .iter()
+                .flat_map(|file| file.entries())
+                .map(|entry| entry.public_key),
+        );
+    }
+    loop {
+        let left = u32::MAX - first;
+        let next = first
+            .checked_add(request.count.get())
+            .ok_or(CreateKeysError::TooMany { left })?;
+        let derived = derive_keys(request, keys, first..next, progress)?;
+        let is_known = |key: &&NewKey| known.contains(&key.secret.public_key().to_bytes());
+        match derived.iter().rev().find(is_known) {
+            None => return Ok(derived),
+            Some(last) => first = last.index.saturating_add(1),
+        }
+    }
 }
 
 fn derive_keys(
@@ -185,11 +230,7 @@ fn derive_keys(
     let indices: Vec<u32> = indices.collect();
     progress.begin(Stage::Keys, indices.len());
     let derived = map_in_parallel(request.workers.threads(), &indices, |index| {
-        let key = NewKey {
-            index: *index,
-            path: ValidatorKeys::path(*index),
-            secret: keys.key(*index),
-        };
+        let key = NewKey::derive(keys, *index);
         progress.advance(Stage::Keys);
         Ok::<_, CreateKeysError>(key)
     })?;
@@ -210,78 +251,4 @@ fn sign_deposits(
     })?;
     progress.finish(Stage::DepositData);
     Ok(DepositDataFile::new(entries))
-}
-
-fn encrypt_keys<R>(
-    request: &CreateKeys<'_>,
-    keys: &[NewKey],
-    rng: &mut R,
-    progress: &impl Progress,
-) -> Result<Vec<NewFile>, CreateKeysError>
-where
-    R: CryptoRng + Send + ?Sized,
-{
-    progress.begin(Stage::Keystores, keys.len());
-    let files = match request.passwords {
-        Passwords::Shared => {
-            let password = load_or_create_password(&request.directory.keystores_password(), rng)?;
-            let derived = KdfParams::scrypt(rng).derive(&password)?;
-            let rng = SharedRng::new(rng);
-            map_in_parallel(request.workers.threads(), keys, |key| {
-                let content = seal(key, &derived, &mut rng.handle())?;
-                progress.advance(Stage::Keystores);
-                Ok::<_, CreateKeysError>(vec![NewFile {
-                    name: file_name(request, key, "json"),
-                    content,
-                }])
-            })?
-        }
-        Passwords::PerKeystore => {
-            let rng = SharedRng::new(rng);
-            map_in_parallel(request.workers.scrypt_threads(), keys, |key| {
-                let mut rng = rng.handle();
-                let password = generate_password(&mut rng);
-                let derived = KdfParams::scrypt(&mut rng).derive(&password)?;
-                let content = seal(key, &derived, &mut rng)?;
-                progress.advance(Stage::Keystores);
-                let password = NewFile {
-                    name: file_name(request, key, "txt"),
-                    content: password,
-                };
-                Ok::<_, CreateKeysError>(vec![
-                    password,
-                    NewFile {
-                        name: file_name(request, key, "json"),
-                        content,
-                    },
-                ])
-            })?
-        }
-    };
-    progress.finish(Stage::Keystores);
-    Ok(files.into_iter().flatten().collect())
-}
-
-/// Encrypts a key, and opens what is to be written before it is trusted.
-fn seal(key: &NewKey, derived: &DerivedKey, rng: &mut impl CryptoRng) -> Result<SecretString, CreateKeysError> {
-    let json = Keystore::encrypt_with(derived, &key.secret, &key.path, rng).to_json();
-    let opened = Keystore::parse(json.as_bytes()).and_then(|keystore| keystore.decrypt_with(derived));
-    let unreadable = |source| CreateKeysError::Unreadable {
-        index: key.index,
-        source,
-    };
-    if opened.map_err(unreadable)?.public_key().to_bytes() == key.secret.public_key().to_bytes() {
-        Ok(json.into())
-    } else {
-        Err(CreateKeysError::OtherKey { index: key.index })
-    }
-}
-
-/// The original's name for a keystore: `keystore-m_12381_3600_0_0_0-1700000000.json`.
-fn file_name(request: &CreateKeys<'_>, key: &NewKey, extension: &str) -> String {
-    format!(
-        "keystore-{}-{}.{extension}",
-        key.path.to_string().replace('/', "_"),
-        request.created_at
-    )
 }

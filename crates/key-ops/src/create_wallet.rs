@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use rand_core::CryptoRng;
 use sw_keys::{KdfError, Mnemonic, WalletFile, WalletFileError, WalletKey};
 use sw_spec::Address;
-use sw_vault_dir::{Overwrite, PasswordFileError, VaultDir, WriteError, load_or_create_password, write_private};
+use sw_vault_dir::{
+    BatchError, LockError, Overwrite, PasswordFileError, VaultDir, WriteError, load_or_create_password, write_private,
+};
 
 /// The wallet that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub enum CreateWalletError {
     /// There is one, which may hold funds.
     #[error("the wallet `{}` already exists", .0.display())]
     AlreadyThere(PathBuf),
+    /// Another command works on the vault.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// What an earlier run left cannot be removed.
+    #[error(transparent)]
+    Leftover(#[from] BatchError),
     /// The password file cannot be used.
     #[error(transparent)]
     Password(#[from] PasswordFileError),
@@ -38,7 +46,7 @@ pub enum CreateWalletError {
 
 /// Makes `wallet/wallet.json` and `wallet/password.txt` in the vault's directory, from any mnemonic.
 ///
-/// A password file that is there already is used.
+/// A password file that is there already is used: it may be that of an earlier run that was cut short before its wallet.
 ///
 /// # Errors
 ///
@@ -48,6 +56,8 @@ pub fn create_wallet(
     mnemonic: &Mnemonic,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<CreatedWallet, CreateWalletError> {
+    let lock = directory.lock()?;
+    lock.remove_temporary_files()?;
     let path = directory.wallet();
     if path.symlink_metadata().is_ok() {
         return Err(CreateWalletError::AlreadyThere(path));

@@ -1,10 +1,10 @@
 //! Setting up the directory of a vault.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use sw_keys::{Mnemonic, ValidatorKeys};
 use sw_spec::NetworkName;
-use sw_vault_dir::{ConfigError, LockError, Overwrite, VaultConfig, VaultDir, WriteError, write_private};
+use sw_vault_dir::{BatchError, LockError, Overwrite, VaultConfig, VaultDir, WriteError, write_private};
 
 /// Why a vault's directory was not set up.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +19,18 @@ pub enum InitializeError {
     /// The directory or the network file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The configuration cannot be written.
+    /// The directory cannot be read.
+    #[error("the vault directory `{path}` cannot be read")]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// What an earlier run left cannot be removed.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Leftover(#[from] BatchError),
 }
 
 /// Makes the directory of a vault whose keys will be derived from `mnemonic`.
@@ -32,16 +41,14 @@ pub enum InitializeError {
 ///
 /// # Errors
 ///
-/// See [`InitializeError`]. A directory that exists is never touched.
+/// See [`InitializeError`]. A directory that holds anything but the leftovers of a run that was cut short is never touched.
 pub fn initialize(
     directory: &VaultDir,
     network: &NetworkName,
     network_file: Option<&str>,
     mnemonic: &Mnemonic,
 ) -> Result<VaultConfig, InitializeError> {
-    if directory.exists() {
-        return Err(InitializeError::AlreadyThere(directory.root().to_owned()));
-    }
+    check_unused(directory, network_file)?;
     let first_key = ValidatorKeys::new(&mnemonic.to_seed()).key(0);
     let config = VaultConfig {
         network: network.to_string(),
@@ -49,10 +56,29 @@ pub fn initialize(
         first_public_key: first_key.public_key().to_bytes(),
     };
     directory.create()?;
-    let _lock = directory.lock()?;
+    let lock = directory.lock()?;
+    // Another run may have been here in between.
+    check_unused(directory, network_file)?;
+    lock.remove_temporary_files()?;
     if let Some(text) = network_file {
-        write_private(&directory.network_file(), text.as_bytes(), Overwrite::Refuse)?;
+        write_private(&directory.network_file(), text.as_bytes(), Overwrite::Replace)?;
     }
-    config.save(directory)?;
+    write_private(&directory.config(), config.to_json().as_bytes(), Overwrite::Refuse)?;
     Ok(config)
+}
+
+/// Refuses a directory that [`initialize`] would refuse, before anybody is asked for anything.
+///
+/// # Errors
+///
+/// [`InitializeError::AlreadyThere`], or that the directory cannot be read.
+pub fn check_unused(directory: &VaultDir, network_file: Option<&str>) -> Result<(), InitializeError> {
+    match directory.is_unused(network_file) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(InitializeError::AlreadyThere(directory.root().to_owned())),
+        Err(source) => Err(InitializeError::Unreadable {
+            path: directory.root().to_owned(),
+            source,
+        }),
+    }
 }

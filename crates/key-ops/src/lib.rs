@@ -3,14 +3,16 @@
 mod create_keys;
 mod create_wallet;
 mod initialize;
+mod keystore_files;
 mod mnemonic;
 mod open_keys;
 mod progress;
 mod workers;
 
-pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, Passwords, create_keys};
+pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
 pub use create_wallet::{CreateWalletError, CreatedWallet, create_wallet};
-pub use initialize::{InitializeError, initialize};
+pub use initialize::{InitializeError, check_unused, initialize};
+pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};

@@ -37,14 +37,36 @@ impl Workers {
         self.threads
     }
 
-    /// Threads for work in which each needs the memory of one scrypt derivation.
-    pub(crate) fn scrypt_threads(self) -> NonZeroUsize {
+    /// How `jobs` scrypt derivations are spread: side by side on each thread when memory allows, else fewer at a time, and
+    /// at last on fewer threads.
+    pub(crate) fn scrypt_plan(self, jobs: usize) -> ScryptPlan {
         let fitting = self.memory.map_or(usize::MAX, |bytes| {
             usize::try_from(bytes / SCRYPT_BYTES).unwrap_or(usize::MAX)
         });
-        NonZeroUsize::new(self.threads.get().min(fitting)).unwrap_or(NonZeroUsize::MIN)
+        let threads = self.threads.get().min(fitting).min(jobs).max(1);
+        let each = (fitting / threads).min(jobs.div_ceil(threads));
+        let side_by_side = MOST_LANES.into_iter().find(|lanes| lanes.get() <= each);
+        let side_by_side = side_by_side.unwrap_or(NonZeroUsize::MIN);
+        ScryptPlan {
+            threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
+            side_by_side,
+            memory: SCRYPT_BYTES.saturating_mul(u64::try_from(side_by_side.get()).unwrap_or(u64::MAX)),
+        }
     }
 }
+
+/// How many derivations run at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScryptPlan {
+    pub(crate) threads: NonZeroUsize,
+    /// On each thread.
+    pub(crate) side_by_side: NonZeroUsize,
+    /// Bytes for each thread.
+    pub(crate) memory: u64,
+}
+
+/// What a [`sw_keys::Stretcher`] derives side by side, the most first.
+const MOST_LANES: [NonZeroUsize; 2] = [NonZeroUsize::MIN.saturating_add(3), NonZeroUsize::MIN.saturating_add(1)];
 
 /// What one derivation of a new keystore takes: 128 * N * r bytes (RFC 7914) with N = 2^18 and r = 8.
 const SCRYPT_BYTES: u64 = 128 * (1 << 18) * 8;
@@ -59,14 +81,32 @@ where
     E: Send,
     F: Fn(&I) -> Result<T, E> + Sync,
 {
+    map_in_parallel_with(threads, items, || (), |(), item| work(item))
+}
+
+/// Like [`map_in_parallel`], with a tool that each thread makes once and keeps.
+pub(crate) fn map_in_parallel_with<I, S, T, E, M, F>(
+    threads: NonZeroUsize,
+    items: &[I],
+    tool: M,
+    work: F,
+) -> Result<Vec<T>, E>
+where
+    I: Sync,
+    T: Send,
+    E: Send,
+    M: Fn() -> S + Sync,
+    F: Fn(&mut S, &I) -> Result<T, E> + Sync,
+{
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let done = Mutex::new(Vec::with_capacity(items.len()));
     let run = || {
+        let mut tool = tool();
         while !failed.load(Ordering::Relaxed) {
             let position = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(position) else { break };
-            let result = work(item);
+            let result = work(&mut tool, item);
             if result.is_err() {
                 failed.store(true, Ordering::Relaxed);
             }
@@ -156,11 +196,25 @@ mod tests {
     }
 
     #[test]
-    fn memory_bounds_the_scrypt_threads_but_one_always_runs() {
+    fn memory_bounds_the_derivations_at_a_time_but_one_always_runs() {
         let workers = Workers::new(threads(8));
-        assert_eq!(workers.scrypt_threads(), threads(8));
-        assert_eq!(workers.with_memory(3 * SCRYPT_BYTES).scrypt_threads(), threads(3));
-        assert_eq!(workers.with_memory(1).scrypt_threads(), threads(1));
+        let plan = |memory: Option<u64>, jobs| {
+            let workers = memory.map_or(workers, |times| workers.with_memory(times * SCRYPT_BYTES));
+            let plan = workers.scrypt_plan(jobs);
+            assert_eq!(plan.memory, plan.side_by_side.get() as u64 * SCRYPT_BYTES);
+            (plan.threads.get(), plan.side_by_side.get())
+        };
+        assert_eq!(plan(None, 100), (8, 4));
+        assert_eq!(plan(Some(32), 100), (8, 4));
+        assert_eq!(plan(Some(31), 100), (8, 2));
+        assert_eq!(plan(Some(15), 100), (8, 1));
+        assert_eq!(plan(Some(3), 100), (3, 1));
+        assert_eq!(plan(Some(0), 100), (1, 1));
+        // All threads have work before one of them has twice as much.
+        assert_eq!(plan(None, 8), (8, 1));
+        assert_eq!(plan(None, 20), (8, 2));
+        assert_eq!(plan(None, 3), (3, 1));
+        assert_eq!(plan(None, 0), (1, 1));
         assert_eq!(workers.with_memory(1).threads(), threads(8));
     }
 

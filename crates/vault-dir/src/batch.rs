@@ -1,21 +1,21 @@
 //! New keys: all of them, or none.
 
 use std::{
-    collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use sw_keys::{Keystore, KeystoreError};
+use rand_core::CryptoRng;
+use sw_keys::{KeystoreError, SecretString, generate_password};
 use sw_spec::PublicKeyBytes;
 
 use crate::{
-    ConfigError, Overwrite, VaultConfig, VaultDir, VaultLock, WriteError,
-    batch_move::move_into_place,
-    create_private_dir,
-    keystore_index::{is_keystore_name, keystore_files},
+    ConfigError, Overwrite, PasswordFileError, VaultConfig, VaultDir, VaultLock, WriteError, create_private_dir,
+    keystore_index::keystore_files,
     open_keystore::read_keystore,
-    private_file::{check_target, sync_dir, write_new},
+    private_file::{check_dir, check_target},
+    secret_file::load_password,
+    staging::{self, Kind, Staging},
 };
 
 /// New keys could not be stored.
@@ -62,6 +62,35 @@ pub enum BatchError {
         /// The keystore that holds it.
         keystore: PathBuf,
     },
+    /// Two keystores that would give away the difference of their secrets: the randomness of this machine is broken.
+    #[error(
+        "`{keystore}` and `{other}` would be encrypted with the same key stream: this machine's randomness is broken"
+    )]
+    KeyStream {
+        /// The new keystore.
+        keystore: PathBuf,
+        /// The one whose key stream it shares.
+        other: PathBuf,
+    },
+    /// A directory that cannot be exchanged for another.
+    #[error("`{path}` is a mount point, so that no other directory can take its place")]
+    Mounted {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The disk is too full.
+    #[error("`{path}` needs {needed} bytes, and its file system has {free} left")]
+    Space {
+        /// Where the new files would be.
+        path: PathBuf,
+        /// The bytes that are needed.
+        needed: u64,
+        /// Those that there are.
+        free: u64,
+    },
+    /// A replacement without any keystore.
+    #[error("there is no keystore to put in the place of those that are there")]
+    NoKeystores,
     /// An index before the present one: keys would be made twice.
     #[error("the next index cannot go back from {from} to {to}")]
     IndexGoesBack {
@@ -106,10 +135,7 @@ impl BatchError {
 pub struct Batch<'a> {
     dir: &'a VaultDir,
     config: VaultConfig,
-    staging: PathBuf,
-    /// The new keys, with the names of their files.
-    keys: HashMap<PublicKeyBytes, String>,
-    names: Vec<String>,
+    staging: Staging,
 }
 
 /// What a batch has changed.
@@ -130,27 +156,21 @@ impl<'a> Batch<'a> {
         Self::finish_interrupted(lock)?;
         let dir = lock.dir();
         let config = VaultConfig::load(dir)?;
-        let staging = staging(dir);
-        remove_dir(&staging)?;
-        create_private_dir(&staging.join(KEYSTORES))?;
+        check_dir(&dir.keystores())?;
         Ok(Self {
             dir,
             config,
-            staging,
-            keys: HashMap::new(),
-            names: Vec::new(),
+            staging: Staging::begin(dir)?,
         })
     }
 
-    /// Moves the keys of a batch that was cut short into place; returns whether there was one.
+    /// Moves the keys of a batch or of a [`crate::Replacement`] that was cut short into place; returns whether there was
+    /// one. Temporary files of writes that were cut short are removed.
     ///
     /// To be called by whoever takes the lock and reads keystores or `config.json`.
     pub fn finish_interrupted(lock: &VaultLock) -> Result<bool, BatchError> {
-        let ready = ready(lock.dir());
-        if !ready.is_dir() {
-            return Ok(false);
-        }
-        finish(lock.dir(), &ready).map(|_previous| true)
+        lock.remove_temporary_files()?;
+        staging::finish_interrupted(lock.dir()).map(|moved| moved.is_some())
     }
 
     /// The settings as they are before the batch.
@@ -160,28 +180,27 @@ impl<'a> Batch<'a> {
 
     /// Writes a file of the keystores' directory: a keystore, or the password of one.
     pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), BatchError> {
-        let unfit = name.is_empty() || name.len() > 255 || name.starts_with('.') || name.contains(['/', '\0']);
-        if unfit {
-            return Err(BatchError::Name { name: name.to_owned() });
+        self.staging.add(name, bytes)
+    }
+
+    /// The shared password, of `keystores/password.txt`. When there is none, a new one becomes part of the batch. To be
+    /// called once.
+    ///
+    /// # Errors
+    ///
+    /// A file that is empty or unreadable, or a symbolic link, is an error.
+    pub fn shared_password(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<SecretString, PasswordFileError> {
+        if let Some(password) = load_password(&self.dir.keystores_password())? {
+            return Ok(password);
         }
-        if is_keystore_name(name) {
-            let parsed = Keystore::parse(bytes);
-            let keystore = parsed.map_err(|source| BatchError::Keystore {
-                name: name.to_owned(),
-                source: Box::new(source),
-            })?;
-            if let Some(public_key) = keystore.public_key()
-                && let Some(first) = self.keys.insert(public_key, name.to_owned())
-            {
-                return Err(BatchError::KeyExists {
-                    public_key,
-                    keystore: first.into(),
-                });
-            }
-        }
-        write_new(&self.staging.join(KEYSTORES).join(name), bytes)?;
-        self.names.push(name.to_owned());
-        Ok(())
+        let password = generate_password(rng);
+        self.staging.add_password(&password)?;
+        Ok(password)
+    }
+
+    /// Refuses what the disk has no room for: `files` keystores and passwords, and deposit data of `bytes`.
+    pub fn check_space(&self, files: usize, bytes: usize) -> Result<(), BatchError> {
+        self.staging.check_space(files, bytes)
     }
 
     /// Makes the batch part of the vault: its files, the deposit data that goes with them, and the next index.
@@ -197,84 +216,34 @@ impl<'a> Batch<'a> {
         self.check_against_the_vault()?;
         let config = VaultConfig {
             mnemonic_next_index: next_index,
-            ..self.config.clone()
+            ..self.config
         };
-        if let Some(bytes) = deposit_data {
-            write_new(&self.staging.join(DEPOSIT_DATA), bytes)?;
-        }
-        write_new(&self.staging.join(CONFIG), config.to_json().as_bytes())?;
-        sync_dir(&self.staging.join(KEYSTORES))?;
-        sync_dir(&self.staging)?;
-        let ready = ready(self.dir);
-        fs::rename(&self.staging, &ready).map_err(BatchError::io(&ready))?;
-        let moved = sync_dir(self.dir.root())
-            .map_err(BatchError::from)
-            .and_then(|()| finish(self.dir, &ready));
-        match moved {
-            Ok(previous_deposit_data) => Ok(Committed {
-                config,
-                previous_deposit_data,
-            }),
-            Err(source) if matches!(source, BatchError::NotMoved { .. }) => Err(source),
-            Err(source) => Err(BatchError::NotMoved {
-                path: ready,
-                source: Box::new(source),
-            }),
-        }
+        let moved = self.staging.commit(self.dir, Kind::Add, &config, deposit_data)?;
+        Ok(Committed {
+            config,
+            previous_deposit_data: moved.previous_deposit_data,
+        })
     }
 
     /// Nothing may be in the way once the keys have come to be.
     fn check_against_the_vault(&self) -> Result<(), BatchError> {
-        check_target(&self.dir.config(), Overwrite::Replace)?;
-        check_target(&self.dir.deposit_data(), Overwrite::Replace)?;
         let keystores = self.dir.keystores();
         create_private_dir(&keystores)?;
-        for name in &self.names {
+        for name in &self.staging.names {
             check_target(&keystores.join(name), Overwrite::Refuse)?;
         }
         for path in keystore_files(&keystores).map_err(BatchError::io(&keystores))? {
             // One that cannot be read is not for this command to refuse.
-            let stated = read_keystore(&path).ok().and_then(|keystore| keystore.public_key());
-            if let Some(public_key) = stated.filter(|key| self.keys.contains_key(key)) {
+            let Ok(keystore) = read_keystore(&path) else { continue };
+            let stated = keystore.public_key();
+            if let Some(public_key) = stated.filter(|key| self.staging.keys.contains_key(key)) {
                 return Err(BatchError::KeyExists {
                     public_key,
                     keystore: path,
                 });
             }
+            self.staging.blocks.check(&keystore, &path)?;
         }
         Ok(())
     }
 }
-
-impl Drop for Batch<'_> {
-    /// What was not committed goes. If that fails, the next run does it.
-    fn drop(&mut self) {
-        let _ = remove_dir(&self.staging);
-    }
-}
-
-fn finish(dir: &VaultDir, ready: &Path) -> Result<Option<PathBuf>, BatchError> {
-    move_into_place(dir, ready).map_err(|source| BatchError::NotMoved {
-        path: ready.to_owned(),
-        source: Box::new(source),
-    })
-}
-
-fn remove_dir(path: &Path) -> Result<(), BatchError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BatchError::io(path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn staging(dir: &VaultDir) -> PathBuf {
-    dir.root().join(".new-keys")
-}
-
-fn ready(dir: &VaultDir) -> PathBuf {
-    dir.root().join(".new-keys.ready")
-}
-
-pub(crate) const KEYSTORES: &str = "keystores";
-pub(crate) const DEPOSIT_DATA: &str = "deposit_data.json";
-pub(crate) const CONFIG: &str = "config.json";

@@ -3,20 +3,26 @@
 mod batch;
 mod batch_move;
 mod config;
+mod counter_blocks;
 mod derivations;
+mod inventory;
 mod keystore_index;
 mod lock;
 mod open_keystore;
 mod private_file;
+mod replacement;
 mod secret_file;
+mod staging;
 mod vault_dir;
 
 pub use batch::{Batch, BatchError, Committed};
 pub use config::{ConfigError, VaultConfig};
+pub use inventory::StatedKey;
 pub use keystore_index::{IndexError, KeystoreFault, KeystoreIndex};
 pub use lock::{LockError, VaultLock};
 pub use open_keystore::{LikelyCause, OpenKeystoreError, PasswordSource};
 pub use private_file::{Overwrite, WriteError, create_private_dir, write_private};
+pub use replacement::{Replaced, Replacement};
 pub use secret_file::{PasswordFileError, ReadSecretError, load_or_create_password, read_secret_file};
 pub use sw_keys::{ExposeSecret, SecretString};
 pub use vault_dir::VaultDir;

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::VaultDir;
+use crate::{BatchError, VaultDir, inventory::remove_temporary};
 
 /// The directory could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +47,28 @@ impl VaultLock {
     pub fn dir(&self) -> &VaultDir {
         &self.dir
     }
+
+    /// Removes the temporary files of writes that were cut short.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be listed or changed.
+    pub fn remove_temporary_files(&self) -> Result<(), BatchError> {
+        for dir in [self.dir.root(), &self.dir.keystores(), &self.dir.wallet_dir()] {
+            remove_temporary(dir).map_err(BatchError::io(dir))?;
+        }
+        Ok(())
+    }
 }
 
 impl VaultDir {
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root().join(".lock")
+    }
+
     /// Locks the directory, or says at once that another process has.
     pub fn lock(&self) -> Result<VaultLock, LockError> {
-        let path = self.root().join(".lock");
+        let path = self.lock_file();
         let opened = OpenOptions::new()
             .write(true)
             .create(true)

@@ -1,6 +1,7 @@
 //! Files that only their owner may read, and that are whole or not there.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -38,6 +39,12 @@ pub enum WriteError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// The name of a directory belongs to something else.
+    #[error("`{path}` is not a directory")]
+    NotADirectory {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// The bytes that were read back are not those that were written.
     #[error("`{path}` did not keep what was written: the disk is not to be trusted")]
     ReadBack {
@@ -72,8 +79,8 @@ pub fn write_private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<
     let dir = directory_of(path);
     let mode = Permissions::from_mode(PRIVATE_FILE);
     let temporary = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         .permissions(mode)
         .tempfile_in(dir);
     let mut temporary = temporary.map_err(io())?;
@@ -150,6 +157,16 @@ pub(crate) fn check_target(path: &Path, overwrite: Overwrite) -> Result<(), Writ
     }
 }
 
+/// Refuses a directory that is a symbolic link, or none at all. One that is missing is fine.
+pub(crate) fn check_dir(path: &Path) -> Result<(), WriteError> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => Err(WriteError::Symlink { path: path.to_owned() }),
+        Ok(there) if !there.is_dir() => Err(WriteError::NotADirectory { path: path.to_owned() }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WriteError::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn fill(file: &mut File, bytes: &[u8], path: &Path) -> Result<(), WriteError> {
     let mut read_back = zeroize::Zeroizing::new(Vec::with_capacity(bytes.len()));
     file.write_all(bytes)
@@ -173,5 +190,12 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether a file is one that [`write_private`] was writing.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(TEMPORARY.0.as_bytes()) && name.ends_with(TEMPORARY.1.as_bytes())
+}
+
+const TEMPORARY: (&str, &str) = (".operator-", ".tmp");
 const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_DIR: u32 = 0o700;

@@ -10,7 +10,9 @@ use rand_core::CryptoRng;
 use sw_keys::{ExposeSecret, SecretString, generate_password};
 use zeroize::Zeroizing;
 
-use crate::{Overwrite, WriteError, create_private_dir, open_keystore::LikelyCause, write_private};
+use crate::{
+    Overwrite, WriteError, create_private_dir, open_keystore::LikelyCause, private_file::check_target, write_private,
+};
 
 /// A file does not give a secret.
 #[derive(Debug, thiserror::Error)]
@@ -77,14 +79,13 @@ pub fn read_secret_file(path: &Path) -> Result<SecretString, ReadSecretError> {
 ///
 /// # Errors
 ///
-/// An existing file that is empty or unreadable is an error; it is never overwritten.
+/// An existing file that is empty or unreadable is an error, as is a symbolic link; it is never overwritten.
 pub fn load_or_create_password(
     path: &Path,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<SecretString, PasswordFileError> {
-    match read_secret_file(path) {
-        Err(ReadSecretError::Missing { .. }) => {}
-        read => return Ok(read?),
+    if let Some(password) = load_password(path)? {
+        return Ok(password);
     }
     if let Some(dir) = path.parent() {
         create_private_dir(dir)?;
@@ -95,6 +96,15 @@ pub fn load_or_create_password(
         // Another process made one in the meantime, so that one counts.
         Err(WriteError::Exists { .. }) => Ok(read_secret_file(path)?),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The password of a file of this directory, when there is one.
+pub(crate) fn load_password(path: &Path) -> Result<Option<SecretString>, PasswordFileError> {
+    check_target(path, Overwrite::Replace)?;
+    match read_secret_file(path) {
+        Err(ReadSecretError::Missing { .. }) => Ok(None),
+        read => Ok(Some(read?)),
     }
 }
 

@@ -8,7 +8,7 @@ use sw_key_ops::{CreateKeys, CreateKeysError, Passwords, Workers, create_keys};
 use sw_vault_dir::{BatchError, LockError};
 
 use crate::{
-    config::{VaultArgs, load_vault, second_name},
+    config::{VaultArgs, load_vault, second_name, warn_of_loose_secrets},
     error::{CliError, Kind},
     host,
     mnemonic::MnemonicArgs,
@@ -33,8 +33,12 @@ pub(crate) struct Args {
     /// Give each keystore a password of its own, in a file beside it. Takes about a second of one processor for each.
     #[arg(long)]
     per_keystore_password: bool,
-    /// Number of threads, also CONCURRENCY [default: the number of processors]. Keystores with passwords of their own take 256 MiB of
-    /// memory each while they are made; no more are made at once than fit.
+    /// Give each keystore a salt of its own, not only an initialization vector. Takes about a second of one processor for
+    /// each.
+    #[arg(long, conflicts_with = "per_keystore_password")]
+    unique_salts: bool,
+    /// Number of threads, also CONCURRENCY [default: the number of processors]. Keystores with passwords or salts of their own
+    /// take 256 MiB of memory each while they are made; no more are made at once than fit.
     #[arg(long, env = "POOL_SIZE", value_name = "N", visible_alias = "concurrency")]
     pool_size: Option<NonZeroUsize>,
 }
@@ -43,6 +47,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let pool_size = args.pool_size.map_or_else(concurrency, |given| Ok(Some(given)))?;
     let (vault, directory) = args.vault.resolve("Enter the vault address", ui)?;
     let (_, network) = load_vault(&directory)?;
+    warn_of_loose_secrets(&directory, ui);
     let question = Question {
         text: "Enter the number of the validator keys to generate",
         flag: "`--count`",
@@ -60,10 +65,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         network: &network,
         mnemonic: &mnemonic,
         count,
-        passwords: if args.per_keystore_password {
-            Passwords::PerKeystore
-        } else {
-            Passwords::Shared
+        passwords: match (args.per_keystore_password, args.unique_salts) {
+            (true, _) => Passwords::PerKeystore,
+            (false, true) => Passwords::SharedUniqueSalts,
+            (false, false) => Passwords::Shared,
         },
         workers: host::available_memory().map_or(workers, |bytes| workers.with_memory(bytes / 4 * 3)),
         created_at: SystemTime::now()
@@ -75,6 +80,15 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let created = create_keys(&request, &mut host::randomness(), &bars).map_err(|error| refused(&error))?;
     drop(bars);
 
+    if created.were_made_before {
+        ui.warn("an earlier run was cut short; the keys it had made are complete now, and no others were made");
+    }
+    if created.configured_index < created.first_index {
+        ui.warn(format_args!(
+            "config.json was behind the keys that are here: it said that key {} is the next; the new keys begin with {}",
+            created.configured_index, created.first_index
+        ));
+    }
     if let Some(kept) = &created.previous_deposit_data {
         ui.warn(format_args!(
             "the deposit data file holds the new keys only; the one it replaces is kept as `{}`",

@@ -1,7 +1,8 @@
 use sw_key_ops::{CreateWalletError, create_wallet};
+use sw_vault_dir::LockError;
 
 use crate::{
-    config::{VaultArgs, load_vault},
+    config::{VaultArgs, load_vault, warn_of_loose_secrets},
     error::{CliError, Kind},
     host,
     mnemonic::MnemonicArgs,
@@ -25,6 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let (_, directory) = args.vault.resolve("Enter the vault address", ui)?;
     load_vault(&directory)?;
+    warn_of_loose_secrets(&directory, ui);
     if directory.wallet().exists() {
         return Err(refused(&CreateWalletError::AlreadyThere(directory.wallet())));
     }
@@ -41,6 +43,8 @@ fn refused(error: &CreateWalletError) -> CliError {
     match error {
         CreateWalletError::AlreadyThere(_) => CliError::from_error(Kind::Unsafe, error)
             .hint("it may hold funds; move it away together with its password file to create another"),
+        CreateWalletError::Locked(LockError::Held { .. }) => CliError::from_error(Kind::Unsafe, error)
+            .hint("wait for the other command to end, or stop the operator, then run this again"),
         _ => CliError::from_error(Kind::Failed, error).hint("no wallet was made; mend the cause and run this again"),
     }
 }

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use sw_key_ops::{InitializeError, initialize, same_phrase};
+use sw_key_ops::{InitializeError, check_unused, initialize, same_phrase};
 use sw_keys::{Language, Mnemonic};
 use sw_vault_dir::{LockError, VaultDir};
 
@@ -53,12 +53,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     };
     let vault = ui.answer(args.vault, question, parse_address)?;
     let directory = VaultDir::new(&data_dir, vault);
-    if directory.exists() {
-        return Err(refused(
-            InitializeError::AlreadyThere(directory.root().to_owned()),
-            &directory,
-        ));
-    }
+    check_unused(&directory, network.file.as_deref()).map_err(|error| refused(error, &directory))?;
     let names = Language::ALL.map(|language| language.to_string()).join(", ");
     let question = Question {
         text: &format!("Choose your mnemonic language ({names})"),
