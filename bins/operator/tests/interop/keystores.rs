@@ -13,16 +13,19 @@ use crate::{
 
 #[test]
 fn keystores_of_ours_open_in_the_tools_of_others() {
-    let derived: Vec<String> = (0..4)
+    let derived: Vec<String> = (0..6)
         .map(|index| node().text("derive", json!({"phrase": PHRASE, "index": index})))
         .collect();
     let vault = Vault::of(&derived[0], "mainnet");
     vault.create_keys(2, &[], PHRASE);
+    vault.create_keys(2, &["--unique-salts"], PHRASE);
     vault.create_keys(2, &["--per-keystore-password"], PHRASE);
 
     let keystores = vault.keystores();
     let passwords: BTreeSet<_> = keystores.iter().map(|(_, password)| password).collect();
     assert_eq!(passwords.len(), 3, "one is shared, and two have their own");
+    let salts: BTreeSet<_> = keystores.iter().map(|(keystore, _)| salt(keystore)).collect();
+    assert_eq!(salts.len(), 5, "the first two have one salt");
     for tools in both() {
         let mut opened: Vec<String> = keystores
             .iter()
@@ -79,6 +82,11 @@ fn keystores_of_other_tools_open_in_ours() {
     });
     assert_eq!(opened.collect::<BTreeSet<_>>(), expected);
     assert_eq!(expected.len(), 8);
+}
+
+fn salt(keystore: &str) -> String {
+    let keystore: Value = serde_json::from_str(keystore).unwrap();
+    sw_testkit::text(&keystore["crypto"]["kdf"]["params"]["salt"]).to_owned()
 }
 
 fn without_public_key(keystore: &str) -> String {

@@ -10,6 +10,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod command_lines;
 mod deposits;
 mod keystores;
 mod mnemonics;
