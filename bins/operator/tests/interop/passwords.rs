@@ -11,7 +11,7 @@ use crate::{
     vault::PHRASE,
 };
 
-/// What people, password managers and files make of passwords. No two are the same after normalisation, but the pairs named.
+/// What people, password managers and files make of passwords. Sixteen of them are as EIP-2335 wants them already.
 const PASSWORDS: [&str; 40] = [
     "correct horse battery staple",
     " spaces at both ends ",
@@ -121,6 +121,27 @@ fn forty_passwords_of_others_open_in_ours_and_most_of_them_from_a_file() {
         .map(|key| index.open(key).unwrap().public_key().to_bytes())
         .collect();
     assert_eq!(from_files, expected);
+}
+
+/// eth-keyfile normalises a password when it makes a keystore, as the EIP says, and takes it as it is when it opens one: of its
+/// own it opens only those whose password is in that form already. The others keep to the EIP both times, and so do we.
+#[test]
+fn a_tool_that_disagrees_with_itself_makes_keystores_that_open_in_ours() {
+    let (mut ours_opens, mut its_own_opens) = (0, 0);
+    for (index, password) in (1..).zip(PASSWORDS) {
+        let secret = format!("{index:064x}");
+        let keystore = python().text(
+            "encrypt_with_eth_keyfile",
+            json!({"secret": secret, "password": password}),
+        );
+        let ours = Keystore::parse(keystore.as_bytes()).unwrap();
+        let held = ours.decrypt(&SecretString::from(password)).unwrap();
+        assert_eq!(held.expose_bytes()[..], index_bytes(index), "{password:?}");
+        ours_opens += 1;
+        let arguments = json!({"keystore": keystore, "password": password});
+        its_own_opens += u32::from(python().try_ask("open_with_eth_keyfile", arguments).is_ok());
+    }
+    assert_eq!((ours_opens, its_own_opens), (40, 16));
 }
 
 /// EIP-2335 names no version of Unicode. A tool whose tables are older than a character leaves it as it is, ours and newer

@@ -1,4 +1,4 @@
-"""Answers requests, a line of JSON each, with public Python tools: ethstaker-deposit, mnemonic and eth-account."""
+"""Answers requests, a line of JSON each, with public Python tools: ethstaker-deposit, mnemonic, eth-account, eth-keyfile."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 import traceback
 import unicodedata
 
+import eth_keyfile
 import mnemonic as bip39
 from eth_account import Account
 from eth_account.hdaccount.mnemonic import Mnemonic as WalletMnemonic
@@ -67,6 +68,16 @@ def open_keystore(keystore, password):
     return G2ProofOfPossession.SkToPk(int.from_bytes(secret, "big")).hex()
 
 
+def encrypt_with_eth_keyfile(secret, password):
+    cost = {"version": 4, "kdf": "pbkdf2", "iterations": 4096}
+    return json.dumps(eth_keyfile.create_keyfile_json(bytes.fromhex(secret), password.encode(), **cost))
+
+
+def open_with_eth_keyfile(keystore, password):
+    secret = eth_keyfile.decode_keyfile_json(json.loads(keystore), password.encode())
+    return G2ProofOfPossession.SkToPk(int.from_bytes(secret, "big")).hex()
+
+
 def credential(phrase, index, network, address):
     return Credential(
         mnemonic=phrase,
@@ -112,6 +123,8 @@ CALLS = {
         derive,
         encrypt_keystore,
         open_keystore,
+        encrypt_with_eth_keyfile,
+        open_with_eth_keyfile,
         deposit,
         verify_deposit,
         wallet_address,

@@ -31,7 +31,7 @@ struct Running {
     answers: BufReader<ChildStdout>,
 }
 
-/// `ethstaker-deposit`, `mnemonic` and `eth-account` of PyPI.
+/// `ethstaker-deposit`, `mnemonic`, `eth-account` and `eth-keyfile` of PyPI.
 pub fn python() -> &'static Tools {
     static PYTHON: OnceLock<Tools> = OnceLock::new();
     PYTHON.get_or_init(|| {
