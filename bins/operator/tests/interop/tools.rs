@@ -84,7 +84,7 @@ impl Tools {
         let mut answer = self.answer(&arguments);
         match answer.get("error") {
             None => Ok(answer["ok"].take()),
-            Some(_) => Err(answer["trace"].to_string()),
+            Some(_) => Err(sw_testkit::text(&answer["trace"]).to_owned()),
         }
     }
 
@@ -125,7 +125,7 @@ fn python_with_packages() -> PathBuf {
     let run = |program: &Path, arguments: &[&OsStr]| {
         let program = program.to_str().unwrap();
         block_on(process::run(program, arguments, &cache(), Vec::new(), INSTALLATION)).unwrap_or_else(|error| {
-            panic!("{error}\nThe tests of interoperation need python3 3.10 or newer with venv (Debian: python3-venv).")
+            panic!("{error}\nThe tests of interoperation need python3 3.11 or newer with venv (Debian: python3-venv).")
         })
     };
     fs::create_dir_all(cache()).unwrap();
