@@ -1,5 +1,11 @@
 //! What the running operator says, on standard error.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sw_key_ops::{Progress, Stage};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
@@ -92,6 +98,52 @@ pub(crate) fn start(args: &LogArgs, verbose: bool, ui: &Ui) -> Result<(), CliErr
     };
     started.map_err(|error| CliError::caused_by(Kind::Failed, "cannot start the logs", &error))
 }
+
+/// Tells the log now and then how far the work has come.
+#[derive(Default)]
+pub(crate) struct LoggedProgress(Mutex<Option<Run>>);
+
+struct Run {
+    total: usize,
+    done: usize,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress for LoggedProgress {
+    fn begin(&self, _stage: Stage, total: usize) {
+        let now = Instant::now();
+        let run = Run {
+            total,
+            done: 0,
+            began: now,
+            told: now,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+    }
+
+    fn advance(&self, _stage: Stage) {
+        let mut run = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(run) = run.as_mut() else { return };
+        run.done = run.done.saturating_add(1);
+        if run.told.elapsed() >= TELL_EVERY {
+            run.told = Instant::now();
+            let left = u32::try_from(run.total.saturating_sub(run.done)).unwrap_or(u32::MAX);
+            let each = run.began.elapsed() / u32::try_from(run.done).unwrap_or(u32::MAX);
+            let seconds_left = each.saturating_mul(left).as_secs();
+            tracing::info!(
+                done = run.done,
+                total = run.total,
+                seconds_left,
+                "keystores are being opened"
+            );
+        }
+    }
+
+    fn finish(&self, _stage: Stage) {}
+}
+
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 const OURS: [&str; 8] = [
     "sw_registration",

@@ -7,12 +7,14 @@ use std::{
 };
 
 use sw_spec::{Address, Network, NetworkSpec, RedactedUrl};
-use sw_vault_dir::VaultDir;
+use sw_vault_dir::{Opening, VaultDir};
 
 use crate::{
     commands::start::{Args, FileArgs, MetricsArgs, TimeoutArgs},
     config::{load_vault, network_from_path, only_one, second_name},
     error::{CliError, Kind},
+    keystores::KeystoresAt,
+    places::Place,
     ui::Ui,
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct StartConfig {
     pub(crate) max_fee_per_gas: u128,
     pub(crate) harvest_vault: bool,
     pub(crate) adopt_wallet: bool,
+    pub(crate) verify_keystores: bool,
+    pub(crate) opening: Opening,
     pub(crate) metrics: MetricsConfig,
     pub(crate) timeouts: Timeouts,
 }
@@ -47,9 +51,7 @@ pub(crate) struct StartConfig {
 pub(crate) struct Files {
     pub(crate) database: PathBuf,
     pub(crate) deposit_data: PathBuf,
-    pub(crate) keystores: PathBuf,
-    pub(crate) keystores_password: PathBuf,
-    pub(crate) keystores_passwords: PathBuf,
+    pub(crate) keystores: KeystoresAt,
     pub(crate) wallet: PathBuf,
     pub(crate) wallet_password: PathBuf,
 }
@@ -91,6 +93,8 @@ impl StartConfig {
             max_fee_per_gas: u128::from(max_fee_gwei).saturating_mul(1_000_000_000),
             harvest_vault: args.harvest_vault,
             adopt_wallet: args.adopt_wallet,
+            verify_keystores: args.verify_keystores,
+            opening: args.opening.resolve()?,
             metrics: metrics(args.metrics)?,
             timeouts: timeouts(&args.timeouts),
         })
@@ -118,7 +122,7 @@ fn refuse_if_registering_is_off() -> Result<(), CliError> {
 }
 
 fn files(given: FileArgs, directory: &VaultDir) -> Result<Files, CliError> {
-    let keystores = KEYSTORES.find(given.keystores_dir, directory.keystores(), "create-keys")?;
+    let keystores = given.keystores.resolve(Some(directory))?;
     let wallet = given
         .hot_wallet_file
         .or_else(|| second_name("WALLET_FILE").map(PathBuf::from));
@@ -133,14 +137,6 @@ fn files(given: FileArgs, directory: &VaultDir) -> Result<Files, CliError> {
             None => directory.database(),
         },
         deposit_data: DEPOSIT_DATA.find(given.deposit_data_file, directory.deposit_data(), "create-keys")?,
-        keystores_password: match given.keystores_password_file {
-            Some(path) => KEYSTORES_PASSWORD.given(path)?,
-            None => password_in(&keystores, directory.keystores_password()),
-        },
-        keystores_passwords: match given.keystores_password_dir {
-            Some(path) => KEYSTORES_PASSWORDS.given(path)?,
-            None => keystores.clone(),
-        },
         keystores,
         wallet_password: WALLET_PASSWORD.given(wallet_password)?,
         wallet,
@@ -154,38 +150,6 @@ fn password_in(directory: &Path, otherwise: PathBuf) -> PathBuf {
         beside
     } else {
         otherwise
-    }
-}
-
-/// Something that must be there at the start, and not only when it is first needed.
-struct Place {
-    what: &'static str,
-    flag: &'static str,
-}
-
-impl Place {
-    /// The path that was given, or the one where `command` puts it.
-    fn find(&self, given: Option<PathBuf>, otherwise: PathBuf, command: &str) -> Result<PathBuf, CliError> {
-        match given {
-            Some(path) => self.given(path),
-            None if otherwise.exists() => Ok(otherwise),
-            None => Err(self.missing(Kind::Failed, &otherwise).hint(format_args!(
-                "run `operator {command}` first, or name the right place with `{}`",
-                self.flag
-            ))),
-        }
-    }
-
-    fn given(&self, path: PathBuf) -> Result<PathBuf, CliError> {
-        if path.exists() {
-            return Ok(path);
-        }
-        let hint = format!("name the right place with `{}`", self.flag);
-        Err(self.missing(Kind::Usage, &path).hint(hint))
-    }
-
-    fn missing(&self, kind: Kind, path: &Path) -> CliError {
-        CliError::new(kind, format_args!("there is no {} at `{}`", self.what, path.display()))
     }
 }
 
@@ -226,18 +190,6 @@ fn timeouts(args: &TimeoutArgs) -> Timeouts {
     }
 }
 
-const KEYSTORES: Place = Place {
-    what: "keystores directory",
-    flag: "--keystores-dir",
-};
-const KEYSTORES_PASSWORD: Place = Place {
-    what: "password of the keystores",
-    flag: "--keystores-password-file",
-};
-const KEYSTORES_PASSWORDS: Place = Place {
-    what: "directory with passwords of keystores",
-    flag: "--keystores-password-dir",
-};
 const DEPOSIT_DATA: Place = Place {
     what: "deposit data",
     flag: "--deposit-data-file",

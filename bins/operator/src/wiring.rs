@@ -10,17 +10,19 @@ use sw_chain_client::{
 };
 use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_ipfs::{GatewayOptions, Gateways, gateway_redirects};
-use sw_key_ops::KeystoreKeys;
+use sw_key_ops::{KeystoreKeys, verify_keystores};
 use sw_keys::{WalletFile, WalletFileError};
 use sw_oracle_client::ApprovalTimeouts;
 use sw_registration::{Metrics, NetworkValidators, Operator, ServiceError, WALLET_REMEDY};
 use sw_signers::LocalSigner;
 use sw_store::ValidatorIndex;
-use sw_vault_dir::{Batch, KeystoreIndex, PasswordSource, VaultLock, read_secret_file};
+use sw_vault_dir::{Batch, IndexError, KeystoreIndex, VaultLock, read_secret_file};
 
 use crate::{
     error::{CliError, Kind},
     host,
+    keystores::{not_all_open, shared_iv_warning},
+    logging::LoggedProgress,
     start_config::StartConfig,
 };
 
@@ -138,16 +140,7 @@ fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
     };
     let deposit_data = DepositDataFile::parse(&bytes).map_err(|error| unusable(&error))?;
     let tree = ValidatorsTree::new(config.vault, &deposit_data).map_err(|error| unusable(&error))?;
-    let passwords = PasswordSource {
-        shared: Some(files.keystores_password.clone()),
-        dir: files.keystores_passwords.clone(),
-    };
-    let keystores = KeystoreIndex::scan(&files.keystores, passwords).map_err(|error| failed(&error))?;
-    tracing::info!(
-        count = keystores.len(),
-        "keystores found; each is opened when it is first needed"
-    );
-    let signer = LocalSigner::new(KeystoreKeys::from(keystores));
+    let signer = LocalSigner::new(KeystoreKeys::new(keystores(config)?, config.opening));
     let wallet_key = open_wallet(config)?;
     let journal = Journal::open(&config.directory.journal()).map_err(|error| failed(&error))?;
     let index = ValidatorIndex::open(&files.database, &config.network.name).map_err(|error| failed(&error))?;
@@ -159,6 +152,35 @@ fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
         signer,
         index,
     })
+}
+
+fn keystores(config: &StartConfig) -> Result<KeystoreIndex, CliError> {
+    let (at, opening) = (&config.files.keystores, config.opening);
+    let failed = |error: IndexError| {
+        CliError::from_error(Kind::Failed, &error).hint("`operator keystores verify` names everything that is wrong")
+    };
+    let index = if config.verify_keystores {
+        let (index, faults) = KeystoreIndex::survey(&at.dir, at.passwords.clone(), opening).map_err(failed)?;
+        tracing::info!(count = index.len(), "opening every keystore");
+        not_all_open(
+            at,
+            &verify_keystores(&index, faults, opening, &LoggedProgress::default()),
+        )?;
+        index
+    } else {
+        KeystoreIndex::scan_with(&at.dir, at.passwords.clone(), opening).map_err(failed)?
+    };
+    for path in index.passed_over() {
+        tracing::debug!(path = %path.display(), "not a keystore");
+    }
+    tracing::info!(
+        count = index.len(),
+        "keystores found; each is opened when it is first needed"
+    );
+    if let Some(warning) = shared_iv_warning(&index.shared_ivs()) {
+        tracing::warn!("{warning}");
+    }
+    Ok(index)
 }
 
 fn open_wallet(config: &StartConfig) -> Result<zeroize::Zeroizing<[u8; 32]>, CliError> {

@@ -7,6 +7,7 @@ mod keystore_files;
 mod mnemonic;
 mod open_keys;
 mod progress;
+mod verify_keystores;
 mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
@@ -16,4 +17,5 @@ pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};
+pub use verify_keystores::{Verification, verify_keystores};
 pub use workers::Workers;

@@ -5,28 +5,43 @@ use std::error::Error;
 use sw_keys::SecretKey;
 use sw_signers::OpenKey;
 use sw_spec::PublicKeyBytes;
-use sw_vault_dir::KeystoreIndex;
+use sw_vault_dir::{KeystoreIndex, Opening};
 
 /// Keystores that are opened when a signer first needs their key.
 #[derive(Debug)]
-pub struct KeystoreKeys(KeystoreIndex);
+pub struct KeystoreKeys {
+    index: KeystoreIndex,
+    opening: Opening,
+}
+
+impl KeystoreKeys {
+    /// The keystores of an index, and what may be taken of the machine to open them.
+    pub fn new(index: KeystoreIndex, opening: Opening) -> Self {
+        Self { index, opening }
+    }
+}
 
 impl From<KeystoreIndex> for KeystoreKeys {
     fn from(index: KeystoreIndex) -> Self {
-        Self(index)
+        Self::new(index, Opening::default())
     }
 }
 
 impl OpenKey for KeystoreKeys {
     fn contains(&self, public_key: &PublicKeyBytes) -> bool {
-        self.0.contains(public_key)
+        self.index.contains(public_key)
     }
 
     fn len(&self) -> usize {
-        self.0.len()
+        self.index.len()
     }
 
     fn open(&self, public_key: &PublicKeyBytes) -> Result<SecretKey, Box<dyn Error + Send + Sync>> {
-        Ok(self.0.open(public_key)?)
+        Ok(self.index.open(public_key)?)
+    }
+
+    fn open_many(&self, public_keys: &[PublicKeyBytes]) -> Vec<Result<SecretKey, Box<dyn Error + Send + Sync>>> {
+        let opened = self.index.open_many(public_keys, self.opening).into_iter();
+        opened.map(|opened| Ok(opened?)).collect()
     }
 }

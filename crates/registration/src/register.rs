@@ -9,9 +9,10 @@ use sw_deposit_data::{Multiproof, ValidatorsTree};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OracleSet};
 use sw_signers::ValidatorSigner;
 use sw_spec::{Address, B256, NetworkSpec, PublicKeyBytes, U256};
+use tokio::sync::watch;
 
 use crate::{
-    Duty, DutyError, Metrics, Outcome, WhyNot,
+    Duty, DutyError, Metrics, OpenAhead, Outcome, WhyNot,
     plan::{self, NextKeys},
     road::road,
     shares::{self, PreparedShares},
@@ -122,6 +123,8 @@ pub struct RegisterValidators<S> {
     random: fn() -> Box<dyn CryptoRng + Send>,
     shares: Option<PreparedShares>,
     harvest_fault: Option<String>,
+    batch_limit: usize,
+    upcoming: watch::Sender<Vec<PublicKeyBytes>>,
 }
 
 /// What the duty registers, and with what.
@@ -153,6 +156,8 @@ struct Plan {
 /// Gas of a registration, generously: the original's documents put one at 0.01 ETH at 30 gwei, a third of a million.
 const GAS_OF_ONE: u64 = 700_000;
 const GAS_OF_EACH_FURTHER: u64 = 120_000;
+/// The validators that one registration may hold until the oracles' config says so: that of mainnet's.
+const USUAL_BATCH_LIMIT: usize = 10;
 
 impl<S: Surroundings> RegisterValidators<S> {
     /// The duty over these surroundings.
@@ -175,7 +180,14 @@ impl<S: Surroundings> RegisterValidators<S> {
             random,
             shares: None,
             harvest_fault: None,
+            batch_limit: USUAL_BATCH_LIMIT,
+            upcoming: watch::Sender::default(),
         }
+    }
+
+    /// The duty that opens the keys of the next registrations while this one waits.
+    pub fn open_ahead(&self) -> OpenAhead {
+        OpenAhead::new(self.upcoming.subscribe(), Arc::clone(&self.signer))
     }
 
     async fn plan(&mut self, view: &View<S::Pin>) -> Result<Result<Plan, WhyNot>, DutyError> {
@@ -207,6 +219,7 @@ impl<S: Surroundings> RegisterValidators<S> {
             }));
         }
         self.count_unused(view.state.deposit_data_index);
+        self.announce(view.state.deposit_data_index);
         if first(view.state.deposit_data_index) >= self.tree.len() {
             return Ok(Err(WhyNot::KeysUsedUp { keys: self.tree.len() }));
         }
@@ -226,6 +239,8 @@ impl<S: Surroundings> RegisterValidators<S> {
             Ok(found) => found,
             Err(why) => return Ok(Err(why)),
         };
+        self.batch_limit = oracles.batch_limit();
+        self.announce(view.state.deposit_data_index);
         let limit = usize::try_from(affordable)
             .unwrap_or(usize::MAX)
             .min(oracles.batch_limit());
@@ -287,6 +302,22 @@ impl<S: Surroundings> RegisterValidators<S> {
         }
         self.harvest_fault = fault;
         Ok(harvest.unwrap_or_default())
+    }
+
+    /// Says which keys the next registration may take, and lets go of those that none will take any more.
+    fn announce(&self, index: u64) {
+        let keys = (first(index)..self.tree.len()).filter_map(|position| self.tree.public_key(position));
+        let next: Vec<PublicKeyBytes> = keys
+            .take_while(|key| self.signer.holds(key))
+            .take(self.batch_limit)
+            .collect();
+        self.upcoming.send_if_modified(|upcoming| {
+            let gone: Vec<PublicKeyBytes> = upcoming.iter().filter(|key| !next.contains(key)).copied().collect();
+            self.signer.forget(&gone);
+            let moved = *upcoming != next;
+            *upcoming = next;
+            moved
+        });
     }
 
     fn count_unused(&self, index: u64) {

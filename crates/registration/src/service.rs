@@ -139,6 +139,8 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
         metrics,
         random,
     };
-    duties.push((Box::new(RegisterValidators::new(for_registrations, registrar)), 1));
+    let register = RegisterValidators::new(for_registrations, registrar);
+    duties.push((Box::new(register.open_ahead()), 1));
+    duties.push((Box::new(register), 1));
     duties
 }

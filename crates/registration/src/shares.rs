@@ -53,6 +53,12 @@ pub async fn prepare(
     keys: &[PublicKeyBytes],
     random: fn() -> Box<dyn CryptoRng + Send>,
 ) -> Result<PreparedShares, DutyError> {
+    if let Some((validator, source)) = signer.prepare(keys).await.into_iter().next() {
+        return Err(DutyError::Signer {
+            validator,
+            source: Box::new(source),
+        });
+    }
     let mut validators = Vec::with_capacity(keys.len());
     for (validator, index) in keys.iter().copied().zip(first_index..) {
         let signature = signer

@@ -181,17 +181,27 @@ impl Surroundings for Fake {
 }
 
 /// The five secret keys of the vectors, as an opened directory.
-struct VectorKeys(Vec<(PublicKeyBytes, [u8; 32])>);
+struct VectorKeys {
+    keys: Vec<(PublicKeyBytes, [u8; 32])>,
+    /// One that does not open.
+    stuck: Option<PublicKeyBytes>,
+    opened: Opened,
+}
+
+/// The keys that were opened, each time.
+type Opened = Arc<Mutex<Vec<PublicKeyBytes>>>;
 
 impl OpenKey for VectorKeys {
     fn contains(&self, public_key: &PublicKeyBytes) -> bool {
-        self.0.iter().any(|(key, _)| key == public_key)
+        self.keys.iter().any(|(key, _)| key == public_key)
     }
     fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
     fn open(&self, public_key: &PublicKeyBytes) -> Result<SecretKey, Box<dyn std::error::Error + Send + Sync>> {
-        let (_, secret) = self.0.iter().find(|(key, _)| key == public_key).ok_or("unknown")?;
+        self.opened.lock().unwrap().push(*public_key);
+        let held = |(key, _): &&(PublicKeyBytes, [u8; 32])| key == public_key && self.stuck != Some(*key);
+        let (_, secret) = self.keys.iter().find(held).ok_or("stuck")?;
         Ok(SecretKey::from_bytes(secret)?)
     }
 }
@@ -201,11 +211,16 @@ fn random() -> Box<dyn CryptoRng + Send> {
 }
 
 fn duty() -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>) {
+    let (duty, world, tree, _) = duty_with(None);
+    (duty, world, tree)
+}
+
+fn duty_with(stuck: Option<usize>) -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>, Opened) {
     let vectors = fixture("original-v1.json");
     let file = DepositDataFile::parse(vectors["deposit_data"]["mainnet"].to_string().as_bytes()).unwrap();
     let tree = Arc::new(ValidatorsTree::new(VAULT, &file).unwrap());
     let keys = vectors["keys"].as_array().unwrap();
-    let keys = keys
+    let keys: Vec<_> = keys
         .iter()
         .map(|key| (PublicKeyBytes(array(&key["pk"])), array(&key["sk"])))
         .collect();
@@ -249,11 +264,16 @@ fn duty() -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>) 
         sent: Vec::new(),
     };
     let world = Arc::new(Mutex::new(world));
+    let opened = Opened::default();
     let registrar = Registrar {
         vault: VAULT,
         network: network(),
         tree: Arc::clone(&tree),
-        signer: Arc::new(LocalSigner::new(VectorKeys(keys))),
+        signer: Arc::new(LocalSigner::new(VectorKeys {
+            stuck: stuck.map(|at| keys[at].0),
+            keys,
+            opened: Arc::clone(&opened),
+        })),
         metrics: Arc::new(Metrics::new("sw_operator", "mainnet", "0")),
         random,
     };
@@ -261,6 +281,7 @@ fn duty() -> (RegisterValidators<Fake>, Arc<Mutex<World>>, Arc<ValidatorsTree>) 
         RegisterValidators::new(Fake(Arc::clone(&world)), registrar),
         world,
         tree,
+        opened,
     )
 }
 
@@ -538,5 +559,86 @@ async fn an_unreachable_rewards_file_holds_up_only_what_the_vault_refuses_withou
         world.lock().unwrap().sent[0].1.data[..4],
         [0xe4, 0xc3, 0x25, 0xeb],
         "no update beside it"
+    );
+}
+
+fn poor(world: &Mutex<World>) {
+    world.lock().unwrap().state.withdrawable_assets = U256::from(31 * ETH);
+}
+
+#[tokio::test]
+async fn the_next_keys_are_opened_while_the_vault_waits_for_assets_each_once() {
+    let (mut duty, world, tree, opened) = duty_with(None);
+    poor(&world);
+    let mut ahead = duty.open_ahead();
+    ahead.tick().await.unwrap();
+    assert!(opened.lock().unwrap().is_empty(), "nobody knows what is next yet");
+    assert!(matches!(idle(duty.tick().await), WhyNot::NotEnoughAssets { .. }));
+    assert!(
+        opened.lock().unwrap().is_empty(),
+        "the registration itself opens nothing"
+    );
+    for _ in 0..3 {
+        ahead.tick().await.unwrap();
+        duty.tick().await.unwrap();
+    }
+    let next: Vec<_> = (1..5).map(|position| tree.public_key(position).unwrap()).collect();
+    assert_eq!(*opened.lock().unwrap(), next, "not the one that is registered");
+
+    world.lock().unwrap().state.withdrawable_assets = U256::from(70 * ETH);
+    assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
+    assert_eq!(opened.lock().unwrap().len(), 4, "the keys were ready");
+}
+
+#[tokio::test]
+async fn keys_that_are_registered_are_forgotten_and_no_others() {
+    let (mut duty, world, tree, opened) = duty_with(None);
+    let mut ahead = duty.open_ahead();
+    poor(&world);
+    duty.tick().await.unwrap();
+    ahead.tick().await.unwrap();
+    world.lock().unwrap().state.deposit_data_index = 3;
+    duty.tick().await.unwrap();
+    ahead.tick().await.unwrap();
+    assert_eq!(opened.lock().unwrap().len(), 4);
+    // As after a chain that went back: what was let go of is opened again, what was kept is not.
+    world.lock().unwrap().state.deposit_data_index = 2;
+    duty.tick().await.unwrap();
+    ahead.tick().await.unwrap();
+    assert_eq!(opened.lock().unwrap()[4..], [tree.public_key(2).unwrap()]);
+}
+
+#[tokio::test]
+async fn no_more_keys_are_opened_than_a_registration_takes() {
+    let (mut duty, world, _, opened) = duty_with(None);
+    // The oracles' config, which the duty has read by then, has a limit of three.
+    world.lock().unwrap().state.wallet_balance = U256::ZERO;
+    assert!(matches!(idle(duty.tick().await), WhyNot::WalletTooPoor { .. }));
+    let mut ahead = duty.open_ahead();
+    ahead.tick().await.unwrap();
+    assert_eq!(opened.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_open_is_tried_once_and_holds_up_no_other() {
+    let (mut duty, world, tree, opened) = duty_with(Some(2));
+    poor(&world);
+    let mut ahead = duty.open_ahead();
+    for _ in 0..3 {
+        duty.tick().await.unwrap();
+        ahead.tick().await.unwrap();
+    }
+    assert_eq!(opened.lock().unwrap().len(), 4);
+    world.lock().unwrap().state.withdrawable_assets = U256::from(33 * ETH);
+    assert_eq!(
+        duty.tick().await.unwrap(),
+        Outcome::Acted,
+        "the one before it registers"
+    );
+    world.lock().unwrap().state.deposit_data_index = 2;
+    let error = duty.tick().await.expect_err("its own turn");
+    assert!(
+        matches!(&error, DutyError::Signer { validator, .. } if *validator == tree.public_key(2).unwrap()),
+        "{error}"
     );
 }

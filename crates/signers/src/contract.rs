@@ -74,7 +74,16 @@ pub async fn check(
             actual: signer.key_count(),
         });
     }
+    if let Some((public_key, source)) = signer.prepare(held).await.pop() {
+        return Err(Breach::Refuses {
+            what: "anything",
+            public_key,
+            source: Box::new(source),
+        });
+    }
     for public_key in held {
+        check_held(signer, public_key, stranger, network).await?;
+        signer.forget(&[*public_key]);
         check_held(signer, public_key, stranger, network).await?;
     }
     check_stranger(signer, stranger, network).await

@@ -1,11 +1,15 @@
 //! Keys in this process's memory.
 
-use std::{collections::HashMap, error::Error, sync::Arc};
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use sw_keys::SecretKey;
 use sw_spec::{B256, DepositMessage, NetworkSpec, PublicKeyBytes, SignatureBytes};
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::{SignerError, ValidatorSigner, verified};
 
@@ -27,14 +31,20 @@ pub trait OpenKey: Send + Sync + 'static {
     /// # Errors
     /// Whatever keeps it closed; the error names the file.
     fn open(&self, public_key: &PublicKeyBytes) -> Result<SecretKey, Box<dyn Error + Send + Sync>>;
+
+    /// Opens the keys of these validators, in order: one by one, unless the store knows a quicker way.
+    fn open_many(&self, public_keys: &[PublicKeyBytes]) -> Vec<Result<SecretKey, Box<dyn Error + Send + Sync>>> {
+        public_keys.iter().map(|public_key| self.open(public_key)).collect()
+    }
 }
 
-/// Signs with keys that it opens when they are first needed, and then keeps open.
+/// Signs with keys that it opens when they are first needed, and then keeps open until they are forgotten.
 ///
-/// Keys are opened one at a time: a scrypt key derivation takes 256 MiB.
+/// The store is asked by one caller at a time: opening a key takes memory, and the store knows how much it may.
 pub struct LocalSigner<K> {
     keys: Arc<K>,
-    opened: Mutex<HashMap<PublicKeyBytes, Arc<SecretKey>>>,
+    opened: Arc<Mutex<HashMap<PublicKeyBytes, Arc<SecretKey>>>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<K: OpenKey> LocalSigner<K> {
@@ -42,7 +52,8 @@ impl<K: OpenKey> LocalSigner<K> {
     pub fn new(keys: K) -> Self {
         Self {
             keys: Arc::new(keys),
-            opened: Mutex::default(),
+            opened: Arc::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -52,32 +63,34 @@ impl<K: OpenKey> LocalSigner<K> {
     }
 
     async fn opened(&self, public_key: &PublicKeyBytes) -> Result<Arc<SecretKey>, SignerError> {
-        let public_key = *public_key;
-        if !self.keys.contains(&public_key) {
-            return Err(SignerError::UnknownKey(public_key));
+        if !self.keys.contains(public_key) {
+            return Err(SignerError::UnknownKey(*public_key));
         }
-        let mut opened = self.opened.lock().await;
-        if let Some(key) = opened.get(&public_key) {
+        if let Some(key) = locked(&self.opened).get(public_key) {
             return Ok(Arc::clone(key));
         }
-        let keys = Arc::clone(&self.keys);
-        let key = spawn_blocking(move || keys.open(&public_key))
+        self.open(&[*public_key])
             .await
-            .map_err(|source| SignerError::Interrupted {
+            .pop()
+            .unwrap_or(Err(SignerError::UnknownKey(*public_key)))
+    }
+
+    /// Opens those that are not open. Dropping this does not stop the store: what it opens is kept, and the next caller waits.
+    async fn open(&self, public_keys: &[PublicKeyBytes]) -> Vec<Result<Arc<SecretKey>, SignerError>> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (keys, opened, wanted) = (Arc::clone(&self.keys), Arc::clone(&self.opened), public_keys.to_vec());
+        let work = spawn_blocking(move || {
+            let _turn = turn;
+            open_missing(&*keys, &opened, &wanted)
+        });
+        work.await.unwrap_or_else(|source| {
+            let first = public_keys.first().copied();
+            let interrupted = first.map(|public_key| SignerError::Interrupted {
                 public_key,
                 source: source.into(),
-            })?
-            .map_err(|source| SignerError::Open { public_key, source })?;
-        let actual = key.public_key().to_bytes();
-        if actual != public_key {
-            return Err(SignerError::OtherKey {
-                expected: public_key,
-                actual,
             });
-        }
-        let key = Arc::new(key);
-        opened.insert(public_key, Arc::clone(&key));
-        Ok(key)
+            interrupted.into_iter().map(Err).collect()
+        })
     }
 
     async fn sign(&self, public_key: &PublicKeyBytes, root: B256) -> Result<SignatureBytes, SignerError> {
@@ -91,6 +104,53 @@ impl<K: OpenKey> LocalSigner<K> {
     }
 }
 
+/// The keys of `wanted`, in order.
+fn open_missing(
+    keys: &impl OpenKey,
+    opened: &Mutex<HashMap<PublicKeyBytes, Arc<SecretKey>>>,
+    wanted: &[PublicKeyBytes],
+) -> Vec<Result<Arc<SecretKey>, SignerError>> {
+    let missing: Vec<PublicKeyBytes> = {
+        let opened = locked(opened);
+        wanted.iter().filter(|key| !opened.contains_key(key)).copied().collect()
+    };
+    let mut refused = HashMap::new();
+    for (public_key, key) in missing.iter().zip(keys.open_many(&missing)) {
+        match key.map(|key| (key.public_key().to_bytes(), key)) {
+            Ok((actual, key)) if actual == *public_key => {
+                locked(opened).insert(*public_key, Arc::new(key));
+            }
+            Ok((actual, _)) => {
+                let expected = *public_key;
+                refused.insert(expected, SignerError::OtherKey { expected, actual });
+            }
+            Err(source) => {
+                let public_key = *public_key;
+                refused.insert(public_key, SignerError::Open { public_key, source });
+            }
+        }
+    }
+    let opened = locked(opened);
+    wanted
+        .iter()
+        .map(
+            |public_key| match (opened.get(public_key), refused.remove(public_key)) {
+                (_, Some(error)) => Err(error),
+                (Some(key), None) => Ok(Arc::clone(key)),
+                (None, None) => Err(SignerError::UnknownKey(*public_key)),
+            },
+        )
+        .collect()
+}
+
+/// What the mutex guards is valid after every statement, so a panic elsewhere does not spoil it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many keys are opened before whoever waits for another gets a turn.
+const AT_ONCE: usize = 16;
+
 #[async_trait]
 impl<K: OpenKey> ValidatorSigner for LocalSigner<K> {
     fn holds(&self, public_key: &PublicKeyBytes) -> bool {
@@ -99,6 +159,23 @@ impl<K: OpenKey> ValidatorSigner for LocalSigner<K> {
 
     fn key_count(&self) -> usize {
         self.keys.len()
+    }
+
+    async fn prepare(&self, public_keys: &[PublicKeyBytes]) -> Vec<(PublicKeyBytes, SignerError)> {
+        let mut refused = Vec::new();
+        let held: Vec<PublicKeyBytes> = public_keys.iter().filter(|key| self.holds(key)).copied().collect();
+        for few in held.chunks(AT_ONCE) {
+            let opened = few.iter().copied().zip(self.open(few).await);
+            refused.extend(opened.filter_map(|(public_key, opened)| Some((public_key, opened.err()?))));
+        }
+        refused
+    }
+
+    fn forget(&self, public_keys: &[PublicKeyBytes]) {
+        let mut opened = locked(&self.opened);
+        for public_key in public_keys {
+            opened.remove(public_key);
+        }
     }
 
     async fn sign_deposit(

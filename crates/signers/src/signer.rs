@@ -18,6 +18,16 @@ pub trait ValidatorSigner: Send + Sync {
     /// The number of validators it can sign for.
     fn key_count(&self) -> usize;
 
+    /// Gets ready to sign for these validators, so that a signature need not wait, and returns those it cannot get ready for.
+    ///
+    /// It need not be called before signing. Dropping it half-way does no harm.
+    async fn prepare(&self, _public_keys: &[PublicKeyBytes]) -> Vec<(PublicKeyBytes, SignerError)> {
+        Vec::new()
+    }
+
+    /// Drops what it keeps ready for these validators. It can still sign for them.
+    fn forget(&self, _public_keys: &[PublicKeyBytes]) {}
+
     /// Signs a deposit under the network's genesis fork version. The message must be the validator's own.
     async fn sign_deposit(
         &self,

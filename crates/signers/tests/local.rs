@@ -242,3 +242,55 @@ async fn the_contract_tells_every_rogue() {
         Breach::SignsOtherDeposit(_)
     ));
 }
+
+#[tokio::test]
+async fn what_was_prepared_signs_without_opening_and_what_was_forgotten_is_opened_again() {
+    let signer = LocalSigner::new(Drawer::of(&[1, 2, 3]));
+    let opened = || signer.keys().opened.load(Ordering::SeqCst);
+    assert!(
+        signer.prepare(&[name(1), name(2), name(9)]).await.is_empty(),
+        "a stranger is no concern"
+    );
+    assert!(signer.prepare(&[name(2), name(1)]).await.is_empty());
+    assert_eq!(opened(), 2);
+    signer.sign_exit(&name(1), 5, &hoodi()).await.unwrap();
+    assert_eq!(opened(), 2);
+    signer.forget(&[name(1), name(9)]);
+    signer.sign_exit(&name(2), 5, &hoodi()).await.unwrap();
+    assert_eq!(opened(), 2);
+    signer.sign_exit(&name(1), 5, &hoodi()).await.unwrap();
+    assert_eq!(opened(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_prepared_is_named_and_the_rest_is_ready() {
+    let mut drawer = Drawer::of(&[1, 3]);
+    drawer.keys.insert(1, (name(2), 4));
+    let signer = LocalSigner::new(drawer);
+    let refused = signer.prepare(&[name(1), name(2), name(3)]).await;
+    assert!(
+        matches!(refused.as_slice(), [(key, SignerError::OtherKey { expected, actual })]
+            if (*key, *expected, *actual) == (name(2), name(2), name(4)))
+    );
+    let before = signer.keys().opened.load(Ordering::SeqCst);
+    for seed in [1, 3] {
+        signer.sign_exit(&name(seed), 5, &hoodi()).await.unwrap();
+    }
+    assert_eq!(signer.keys().opened.load(Ordering::SeqCst), before);
+}
+
+/// Whoever stops waiting leaves the store to its work, and the next caller finds it done.
+#[tokio::test]
+async fn a_key_that_somebody_no_longer_waits_for_is_opened_once() {
+    let signer = LocalSigner::new(Drawer::of(&[1]));
+    let keys = [name(1)];
+    let mut preparing = signer.prepare(&keys);
+    assert!(
+        std::future::poll_fn(|context| std::task::Poll::Ready(preparing.as_mut().poll(context)))
+            .await
+            .is_pending()
+    );
+    drop(preparing);
+    signer.sign_exit(&name(1), 5, &hoodi()).await.unwrap();
+    assert_eq!(signer.keys().opened.load(Ordering::SeqCst), 1);
+}

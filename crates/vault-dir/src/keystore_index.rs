@@ -1,20 +1,22 @@
 //! Which keystore holds which key, without opening them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     error::Error,
-    fmt, fs, io,
-    num::NonZeroUsize,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use sw_keys::{KdfParams, SecretKey};
+use sw_keys::{KdfParams, Keystore, SecretKey};
 use sw_spec::PublicKeyBytes;
 
 use crate::{
-    OpenKeystoreError, PasswordSource,
-    derivations::Derivations,
-    open_keystore::{Salt, decrypt, read_keystore},
+    OpenKeystoreError, Opening, PasswordSource,
+    derivations::{Derivations, same},
+    keystore_files::json_files,
+    open_keystore::read_if_keystore,
+    open_many::{Closed, open_each},
+    shared_iv::overlapping,
 };
 
 /// A directory of keystores could not be listed.
@@ -29,6 +31,18 @@ pub enum IndexError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A link leads back to a directory above it.
+    #[error("`{dir}` is a link to a directory that it is in")]
+    Loop {
+        /// The link.
+        dir: PathBuf,
+    },
+    /// No tool nests keystores so deep: it is the wrong directory.
+    #[error("`{dir}` is too deep: keystores are looked for in sub-directories down to the eighth")]
+    TooDeep {
+        /// The first directory that is too deep.
+        dir: PathBuf,
     },
     /// Files that look like keystores and cannot be used. All of them are named, and none is passed over.
     #[error("{} of {total} keystores in `{dir}` cannot be used: {}", faults.len(), Listed(faults))]
@@ -73,23 +87,67 @@ impl fmt::Display for KeystoreFault {
     }
 }
 
+/// What a keystore states of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedKeystore {
+    /// The file.
+    pub file: PathBuf,
+    /// Its public key, if it states one.
+    pub public_key: Option<PublicKeyBytes>,
+    /// Its path, as text: other tools put other things there, or nothing.
+    pub path: String,
+}
+
 /// The keystores of a directory by the public keys they state.
 ///
 /// Nothing is decrypted to list them. A keystore is opened when its key is needed, and its own statement is checked then.
 pub struct KeystoreIndex {
-    dir: PathBuf,
-    passwords: PasswordSource,
+    pub(crate) dir: PathBuf,
+    pub(crate) passwords: PasswordSource,
     keystores: BTreeMap<PublicKeyBytes, Listing>,
-    derivations: Derivations,
+    pub(crate) derivations: Derivations,
+    /// Those that may share a key stream.
+    overlapping: Vec<Vec<PublicKeyBytes>>,
+    passed_over: Vec<PathBuf>,
 }
 
-struct Listing {
-    path: PathBuf,
-    salt: Salt,
+pub(crate) struct Listing {
+    pub(crate) path: PathBuf,
+    pub(crate) salt: Salt,
+}
+
+/// How often the parameters of a keystore's derivation occur among its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Salt {
+    Own,
+    Shared,
+}
+
+/// The files of a directory that are keystores, and the others.
+#[derive(Default)]
+struct Found {
+    keystores: Vec<(PathBuf, Keystore)>,
+    faults: Vec<KeystoreFault>,
+    passed_over: Vec<PathBuf>,
+}
+
+impl Found {
+    fn in_dir(dir: &Path) -> Result<Self, IndexError> {
+        let mut found = Self::default();
+        for path in json_files(dir)? {
+            match read_if_keystore(&path) {
+                Ok(Some(keystore)) => found.keystores.push((path, keystore)),
+                Ok(None) => found.passed_over.push(path),
+                Err(cause) => found.faults.push(KeystoreFault { keystore: path, cause }),
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl KeystoreIndex {
-    /// Lists the files `keystore*.json` of a directory.
+    /// Lists the keystores of a directory and its sub-directories: each file `keystore*.json`, and each other `.json` file
+    /// that is an EIP-2335 keystore.
     ///
     /// A keystore that states no public key is opened now, to learn it.
     ///
@@ -98,67 +156,142 @@ impl KeystoreIndex {
     /// All files that cannot be used are named, and none is passed over: the keys of a validator that is silently not
     /// there are missed when it is too late.
     pub fn scan(dir: &Path, passwords: PasswordSource) -> Result<Self, IndexError> {
-        Self::scan_with(dir, passwords, Derivations::default())
+        Self::scan_with(dir, passwords, Opening::default())
     }
 
-    /// Like [`KeystoreIndex::scan`], with another limit than two key derivations at a time. Each takes about 256 MiB.
-    pub fn scan_with_limit(dir: &Path, passwords: PasswordSource, limit: NonZeroUsize) -> Result<Self, IndexError> {
-        Self::scan_with(dir, passwords, Derivations::with_limit(limit))
-    }
-
-    fn scan_with(dir: &Path, passwords: PasswordSource, derivations: Derivations) -> Result<Self, IndexError> {
-        let paths = keystore_files(dir).map_err(|source| IndexError::Directory {
+    /// Like [`KeystoreIndex::scan`]; what must be opened takes as much of the machine as it is given.
+    pub fn scan_with(dir: &Path, passwords: PasswordSource, opening: Opening) -> Result<Self, IndexError> {
+        let (index, mut faults) = Self::survey(dir, passwords, opening)?;
+        if faults.is_empty() {
+            return Ok(index);
+        }
+        if faults
+            .iter()
+            .all(|fault| matches!(fault.cause, OpenKeystoreError::Duplicate { .. }))
+            && let OpenKeystoreError::Duplicate {
+                public_key,
+                first,
+                keystore: second,
+            } = faults.swap_remove(0).cause
+        {
+            return Err(IndexError::Duplicate {
+                public_key,
+                first,
+                second,
+            });
+        }
+        Err(IndexError::Unusable {
             dir: dir.to_owned(),
-            source,
-        })?;
-        let total = paths.len();
-        let mut seen: HashMap<KdfParams, usize> = HashMap::new();
-        let (mut found, mut faults) = (Vec::with_capacity(total), Vec::new());
-        for path in paths {
-            let learned = read_keystore(&path).and_then(|keystore| {
-                *seen.entry(keystore.kdf().clone()).or_default() += 1;
-                let public_key = match keystore.public_key() {
-                    Some(stated) => stated,
-                    None => decrypt(&path, &keystore, &passwords, &derivations, Salt::Shared)?
-                        .public_key()
-                        .to_bytes(),
-                };
-                Ok((public_key, keystore.kdf().clone()))
-            });
-            match learned {
-                Ok((public_key, kdf)) => found.push((public_key, kdf, path)),
-                Err(cause) => faults.push(KeystoreFault { keystore: path, cause }),
+            total: index.len() + faults.len(),
+            faults,
+        })
+    }
+
+    /// Like [`KeystoreIndex::scan_with`], for a report: the index holds those that can be listed, and the faults are the others.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be listed.
+    pub fn survey(
+        dir: &Path,
+        passwords: PasswordSource,
+        opening: Opening,
+    ) -> Result<(Self, Vec<KeystoreFault>), IndexError> {
+        let Found {
+            keystores: found,
+            mut faults,
+            passed_over,
+        } = Found::in_dir(dir)?;
+        let mut kdfs: HashMap<&KdfParams, (usize, usize)> = HashMap::new();
+        for (_, keystore) in &found {
+            let number = kdfs.len();
+            kdfs.entry(keystore.kdf()).or_insert((number, 0)).1 += 1;
+        }
+        let kdf_of = |keystore: &Keystore| kdfs.get(keystore.kdf()).copied().unwrap_or_default();
+        let salt_of = |keystore: &Keystore| match kdf_of(keystore) {
+            (_, 0 | 1) => Salt::Own,
+            _ => Salt::Shared,
+        };
+        let derivations = Derivations::default();
+        let silent: Vec<usize> = (0..found.len())
+            .filter(|at| {
+                found
+                    .get(*at)
+                    .is_some_and(|(_, keystore)| keystore.public_key().is_none())
+            })
+            .collect();
+        let closed = silent.iter().filter_map(|at| {
+            let (path, keystore) = found.get(*at)?;
+            let closed = Closed::new(dir, path.clone(), keystore.clone(), &passwords, salt_of(keystore), None);
+            Some((*at, closed))
+        });
+        let mut learned = HashMap::new();
+        let mut unopened = HashMap::new();
+        for (at, opened) in open_each(closed, &derivations, opening, |secret: SecretKey| {
+            secret.public_key().to_bytes()
+        }) {
+            match opened {
+                Ok(public_key) => drop(learned.insert(at, public_key)),
+                Err(cause) => drop(unopened.insert(at, cause)),
             }
         }
-        if !faults.is_empty() {
-            return Err(IndexError::Unusable {
-                dir: dir.to_owned(),
-                total,
-                faults,
-            });
-        }
+        let overlapping: Vec<Vec<PublicKeyBytes>> =
+            overlapping(found.iter().map(|(_, keystore)| (kdf_of(keystore).0, keystore)))
+                .into_iter()
+                .map(|group| {
+                    let key = |at: usize| found.get(at)?.1.public_key().or_else(|| learned.get(&at).copied());
+                    group.into_iter().filter_map(key).collect()
+                })
+                .collect();
+        let salts: Vec<Salt> = found.iter().map(|(_, keystore)| salt_of(keystore)).collect();
+        drop(kdfs);
         let mut keystores: BTreeMap<PublicKeyBytes, Listing> = BTreeMap::new();
-        for (public_key, kdf, path) in found {
-            let salt = if seen.get(&kdf).is_some_and(|count| *count > 1) {
-                Salt::Shared
-            } else {
-                Salt::Own
-            };
-            if let Some(first) = keystores.get(&public_key) {
-                return Err(IndexError::Duplicate {
-                    public_key,
-                    first: first.path.clone(),
-                    second: path,
-                });
+        for (at, ((path, keystore), salt)) in found.into_iter().zip(salts).enumerate() {
+            if let Some(cause) = unopened.remove(&at) {
+                faults.push(KeystoreFault { keystore: path, cause });
+                continue;
             }
-            keystores.insert(public_key, Listing { path, salt });
+            let Some(public_key) = keystore.public_key().or_else(|| learned.get(&at).copied()) else {
+                continue;
+            };
+            match keystores.entry(public_key) {
+                Entry::Vacant(free) => drop(free.insert(Listing { path, salt })),
+                Entry::Occupied(first) => faults.push(KeystoreFault {
+                    keystore: path.clone(),
+                    cause: OpenKeystoreError::Duplicate {
+                        public_key,
+                        first: first.get().path.clone(),
+                        keystore: path,
+                    },
+                }),
+            }
         }
-        Ok(Self {
+        faults.sort_by(|one, other| one.keystore.cmp(&other.keystore));
+        let index = Self {
             dir: dir.to_owned(),
             passwords,
             keystores,
             derivations,
-        })
+            overlapping,
+            passed_over,
+        };
+        Ok((index, faults))
+    }
+
+    /// What the keystores of a directory state of themselves, in the order of their files, and those that cannot be used. No
+    /// password is needed.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be listed.
+    pub fn list(dir: &Path) -> Result<(Vec<ListedKeystore>, Vec<KeystoreFault>), IndexError> {
+        let Found { keystores, faults, .. } = Found::in_dir(dir)?;
+        let listed = keystores.into_iter().map(|(file, keystore)| ListedKeystore {
+            file,
+            public_key: keystore.public_key(),
+            path: keystore.path().to_owned(),
+        });
+        Ok((listed.collect(), faults))
     }
 
     /// The number of keystores.
@@ -183,29 +316,48 @@ impl KeystoreIndex {
 
     /// The file of a key.
     pub fn path(&self, public_key: &PublicKeyBytes) -> Option<&Path> {
-        self.keystores.get(public_key).map(|listing| listing.path.as_path())
+        self.listing(public_key).map(|listing| listing.path.as_path())
     }
 
-    /// Opens the keystore of a key. This takes most of a second and 256 MiB for the first of a directory that shares a
-    /// password and a salt, and next to nothing for the others.
-    pub fn open(&self, public_key: &PublicKeyBytes) -> Result<SecretKey, OpenKeystoreError> {
-        let Some(Listing { path, salt }) = self.keystores.get(public_key) else {
-            return Err(OpenKeystoreError::Unknown {
-                public_key: *public_key,
-                dir: self.dir.clone(),
-            });
-        };
-        let keystore = read_keystore(path)?;
-        let secret = decrypt(path, &keystore, &self.passwords, &self.derivations, *salt)?;
-        let found = secret.public_key().to_bytes();
-        if found != *public_key {
-            return Err(OpenKeystoreError::Exchanged {
-                keystore: path.clone(),
-                expected: *public_key,
-                found,
-            });
+    /// The `.json` files that are no keystores.
+    pub fn passed_over(&self) -> &[PathBuf] {
+        &self.passed_over
+    }
+
+    /// The files whose secret keys anybody can compute from each other, in groups: they share a password, a salt and an
+    /// initialisation vector, as files of the original's version 1 do. They should be made again.
+    ///
+    /// Passwords are compared, and nothing is decrypted; a file whose password cannot be read is not left out.
+    pub fn shared_ivs(&self) -> Vec<Vec<PathBuf>> {
+        self.overlapping
+            .iter()
+            .flat_map(|group| self.of_one_password(group))
+            .collect()
+    }
+
+    fn of_one_password(&self, keys: &[PublicKeyBytes]) -> Vec<Vec<PathBuf>> {
+        let mut groups: Vec<(Option<sw_keys::SecretString>, Vec<PathBuf>)> = Vec::new();
+        for key in keys {
+            let Some(Listing { path, .. }) = self.keystores.get(key) else {
+                continue;
+            };
+            let password = self.passwords.read(&self.dir, path, Some(key)).ok();
+            let password = password.map(|password| password.secret);
+            let joins = |group: &&mut (Option<sw_keys::SecretString>, Vec<PathBuf>)| match (&group.0, &password) {
+                (Some(of_group), Some(password)) => same(of_group, password),
+                _ => true,
+            };
+            match groups.iter_mut().find(joins) {
+                Some((_, paths)) => paths.push(path.clone()),
+                None => groups.push((password, vec![path.clone()])),
+            }
         }
-        Ok(secret)
+        let groups = groups.into_iter().map(|(_, paths)| paths);
+        groups.filter(|paths| paths.len() > 1).collect()
+    }
+
+    pub(crate) fn listing(&self, public_key: &PublicKeyBytes) -> Option<&Listing> {
+        self.keystores.get(public_key)
     }
 }
 
@@ -215,22 +367,14 @@ impl fmt::Debug for KeystoreIndex {
     }
 }
 
-/// The keystore files of a directory, by name. A link to a file counts: container volumes are made of them.
-pub(crate) fn keystore_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let path = entry.path();
-        if is_keystore_name(&entry.file_name().to_string_lossy()) && !path.is_dir() {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
+pub(crate) use crate::keystore_files::is_keystore_name;
 
-pub(crate) fn is_keystore_name(name: &str) -> bool {
-    name.starts_with("keystore") && name.ends_with(".json")
+/// The files that [`KeystoreIndex::scan`] looks at.
+pub(crate) fn keystore_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    json_files(dir).map_err(|error| match error {
+        IndexError::Directory { source, .. } => source,
+        error => io::Error::other(error),
+    })
 }
 
 struct Listed<'a>(&'a [KeystoreFault]);

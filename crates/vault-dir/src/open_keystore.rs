@@ -1,25 +1,17 @@
-//! Opening one keystore: which password, and why it is the wrong one.
+//! Opening one keystore, and why it does not open.
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use sw_keys::{Keystore, KeystoreError, SecretKey, SecretString};
+use serde_json::Value;
+use sw_keys::{DerivedKey, KdfError, Keystore, KeystoreError, SecretKey};
 use sw_spec::PublicKeyBytes;
 
-use crate::{ReadSecretError, derivations::Derivations, secret_file::read_password};
-
-/// Where the passwords of keystores are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PasswordSource {
-    /// The password of every keystore without one of its own.
-    pub shared: Option<PathBuf>,
-    /// Where `<name of the keystore without .json>.txt` is looked for first.
-    pub dir: PathBuf,
-}
+use crate::{LikelyCause, ReadSecretError, keystore_files::is_keystore_name, keystore_password::Password};
 
 /// A keystore could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +43,29 @@ pub enum OpenKeystoreError {
         #[source]
         source: Box<KeystoreError>,
     },
+    /// The file holds the keys of a whole wallet, as Prysm's `all-accounts.keystore.json` does.
+    #[error("`{keystore}` holds several keys in one file: export each into a keystore of its own")]
+    SeveralKeys {
+        /// The file.
+        keystore: PathBuf,
+    },
+    /// Another file holds the same key: they are of two runs that did not know of each other, or one is a copy.
+    #[error("`{first}` and `{keystore}` are both keystores of {public_key}: keep one of them")]
+    Duplicate {
+        /// The key.
+        public_key: PublicKeyBytes,
+        /// The file that comes first.
+        first: PathBuf,
+        /// The other.
+        keystore: PathBuf,
+    },
     /// Neither a password of its own nor a shared one.
-    #[error(
-        "there is no password for keystore `{keystore}`: `{own}` does not exist, and there is no shared password file"
-    )]
+    #[error("there is no password for keystore `{keystore}`: looked for {}", Files(looked_at))]
     NoPassword {
         /// The keystore.
         keystore: PathBuf,
-        /// The file its own password would be in.
-        own: PathBuf,
+        /// The files that do not exist, in the order in which they were looked for.
+        looked_at: Vec<PathBuf>,
     },
     /// The password file cannot be used.
     #[error("the password of keystore `{keystore}` cannot be read")]
@@ -95,32 +101,39 @@ pub enum OpenKeystoreError {
     },
 }
 
-/// What may have made a password wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LikelyCause {
-    /// The file starts with the mark that some editors add, which counts as part of the password.
-    ByteOrderMark,
-    /// The file has more than one line; the line breaks are dropped, the rest is one password.
-    SeveralLines,
-    /// Spaces around the password were removed, as the original removes them.
-    SpacesRemoved,
-    /// The keystore has no password file of its own, so the shared one was used.
-    NoFileOfItsOwn(PathBuf),
-}
-
-impl fmt::Display for LikelyCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl OpenKeystoreError {
+    /// The kind of fault in a word or two for programs, stable over versions.
+    pub fn kind(&self) -> &'static str {
         match self {
-            Self::ByteOrderMark => f.write_str("the file starts with a byte order mark, which counts as a character"),
-            Self::SeveralLines => f.write_str("the file has several lines, which are taken together"),
-            Self::SpacesRemoved => f.write_str("spaces at the ends of the password are not read"),
-            Self::NoFileOfItsOwn(path) => write!(
-                f,
-                "`{}` does not exist, so the shared password was used",
-                path.display()
-            ),
+            Self::Unknown { .. } => "unknown-key",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Unusable { source, .. } => match **source {
+                KeystoreError::OtherPublicKey { .. } => "other-public-key",
+                KeystoreError::NotASecretKey(_) => "not-a-secret-key",
+                KeystoreError::Kdf(_) => "refused-key-derivation",
+                _ => "not-a-keystore",
+            },
+            Self::SeveralKeys { .. } => "several-keys",
+            Self::Duplicate { .. } => "duplicate",
+            Self::NoPassword { .. } => "no-password",
+            Self::Password { .. } => "unusable-password-file",
+            Self::WrongPassword { .. } if self.is_damage() => "damaged",
+            Self::WrongPassword { .. } => "wrong-password",
+            Self::Exchanged { .. } => "exchanged",
         }
+    }
+
+    /// Whether another password could cure it.
+    pub fn is_about_the_password(&self) -> bool {
+        match self {
+            Self::NoPassword { .. } | Self::Password { .. } => true,
+            Self::WrongPassword { .. } => !self.is_damage(),
+            _ => false,
+        }
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::WrongPassword { likely_causes, .. } if likely_causes.contains(&LikelyCause::Damaged))
     }
 }
 
@@ -132,84 +145,104 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
+struct Files<'a>(&'a [PathBuf]);
+
+impl fmt::Display for Files<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, file) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            write!(f, "{separator}`{}`", file.display())?;
+        }
+        Ok(())
+    }
+}
+
 /// Reads a keystore file, which is never larger than 64 KiB.
 pub(crate) fn read_keystore(path: &Path) -> Result<Keystore, OpenKeystoreError> {
+    parse(path, &read(path)?)
+}
+
+/// Reads a file if it is a keystore: one that is named like it must be.
+pub(crate) fn read_if_keystore(path: &Path) -> Result<Option<Keystore>, OpenKeystoreError> {
+    let bytes = read(path)?;
+    let named = path
+        .file_name()
+        .is_some_and(|name| is_keystore_name(&name.to_string_lossy()));
+    match parse(path, &bytes) {
+        Err(OpenKeystoreError::Unusable { .. }) if !named && !looks_like_one(&bytes) => Ok(None),
+        parsed => parsed.map(Some),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OpenKeystoreError> {
     let mut bytes = Vec::with_capacity(2_048);
     let limit = Keystore::MAX_FILE_BYTES as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|source| OpenKeystoreError::Unreadable {
+    // A pipe would be waited for.
+    let read = fs::metadata(path).and_then(|file| {
+        if !file.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        File::open(path)?.take(limit).read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(source) => Err(OpenKeystoreError::Unreadable {
             keystore: path.to_owned(),
             source,
-        })?;
-    Keystore::parse(&bytes).map_err(|source| OpenKeystoreError::Unusable {
-        keystore: path.to_owned(),
-        source: Box::new(source),
+        }),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Keystore, OpenKeystoreError> {
+    let keystore = || path.to_owned();
+    Keystore::parse(bytes).map_err(|source| {
+        if matches!(source, KeystoreError::Hex { member, .. } if member.starts_with("cipher.message"))
+            && message_bytes(bytes).is_some_and(|length| length > 32)
+        {
+            return OpenKeystoreError::SeveralKeys { keystore: keystore() };
+        }
+        OpenKeystoreError::Unusable {
+            keystore: keystore(),
+            source: Box::new(source),
+        }
     })
 }
 
-/// How often the parameters of a keystore's derivation occur among its neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Salt {
-    Own,
-    Shared,
+/// Whether JSON has the three modules of EIP-2335, usable or not. A Web3 Secret Storage wallet has no checksum.
+fn looks_like_one(json: &[u8]) -> bool {
+    let json: Option<Value> = serde_json::from_slice(json).ok();
+    let crypto = json.as_ref().and_then(|json| json.get("crypto"));
+    crypto.is_some_and(|crypto| {
+        ["kdf", "checksum", "cipher"]
+            .iter()
+            .all(|module| crypto.get(module).is_some())
+    })
 }
 
-/// Finds the password of a keystore and decrypts it.
+fn message_bytes(json: &[u8]) -> Option<usize> {
+    let json: Value = serde_json::from_slice(json).ok()?;
+    Some(json.pointer("/crypto/cipher/message")?.as_str()?.len() / 2)
+}
+
+/// Decrypts a keystore with what was derived from its password.
 pub(crate) fn decrypt(
     path: &Path,
     keystore: &Keystore,
-    passwords: &PasswordSource,
-    derivations: &Derivations,
-    salt: Salt,
+    password: &Password,
+    derived: Result<&DerivedKey, KdfError>,
 ) -> Result<SecretKey, OpenKeystoreError> {
-    let (password, password_file, likely_causes) = password(path, passwords)?;
-    let secret = match salt {
-        Salt::Own => derivations
-            .derive_once(keystore.kdf(), &password)
-            .map_err(KeystoreError::Kdf)
-            .and_then(|key| keystore.decrypt_with(&key)),
-        Salt::Shared => derivations
-            .derive_shared(keystore.kdf(), &password)
-            .map_err(KeystoreError::Kdf)
-            .and_then(|key| keystore.decrypt_with(&key)),
-    };
-    let keystore = || path.to_owned();
+    let secret = derived
+        .map_err(KeystoreError::Kdf)
+        .and_then(|derived| keystore.decrypt_with(derived));
     secret.map_err(|source| match source {
         KeystoreError::WrongPassword => OpenKeystoreError::WrongPassword {
-            keystore: keystore(),
-            password_file,
-            likely_causes,
+            keystore: path.to_owned(),
+            password_file: password.file.clone(),
+            likely_causes: password.odd.clone(),
         },
         source => OpenKeystoreError::Unusable {
-            keystore: keystore(),
+            keystore: path.to_owned(),
             source: Box::new(source),
         },
     })
-}
-
-fn password(
-    keystore: &Path,
-    passwords: &PasswordSource,
-) -> Result<(SecretString, PathBuf, Vec<LikelyCause>), OpenKeystoreError> {
-    let failed = |source| OpenKeystoreError::Password {
-        keystore: keystore.to_owned(),
-        source,
-    };
-    let name = keystore.with_extension("txt");
-    let own = passwords.dir.join(name.file_name().unwrap_or_default());
-    match read_password(&own) {
-        Ok((password, odd)) => return Ok((password, own, odd)),
-        Err(ReadSecretError::Missing { .. }) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let Some(shared) = passwords.shared.clone() else {
-        return Err(OpenKeystoreError::NoPassword {
-            keystore: keystore.to_owned(),
-            own,
-        });
-    };
-    let (password, mut odd) = read_password(&shared).map_err(failed)?;
-    odd.push(LikelyCause::NoFileOfItsOwn(own));
-    Ok((password, shared, odd))
 }

@@ -10,9 +10,7 @@ use rand_core::CryptoRng;
 use sw_keys::{ExposeSecret, SecretString, generate_password};
 use zeroize::Zeroizing;
 
-use crate::{
-    Overwrite, WriteError, create_private_dir, open_keystore::LikelyCause, private_file::check_target, write_private,
-};
+use crate::{LikelyCause, Overwrite, WriteError, create_private_dir, private_file::check_target, write_private};
 
 /// A file does not give a secret.
 #[derive(Debug, thiserror::Error)]

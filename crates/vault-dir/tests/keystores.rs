@@ -9,7 +9,6 @@
 
 use std::{
     fs,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -18,7 +17,7 @@ use std::{
 use sw_keys::{DerivedKey, KdfParams, KeyPath, Keystore, SecretKey, SecretString};
 use sw_spec::PublicKeyBytes;
 use sw_testkit::{fixture, text};
-use sw_vault_dir::{IndexError, KeystoreIndex, LikelyCause, OpenKeystoreError, PasswordSource, ReadSecretError};
+use sw_vault_dir::{IndexError, KeystoreIndex, LikelyCause, OpenKeystoreError, PasswordSource};
 use tempfile::TempDir;
 
 fn rng() -> impl rand_core::CryptoRng {
@@ -113,19 +112,13 @@ fn keystores_are_listed_without_any_password() {
     assert_eq!(index.path(&public_key(3)).unwrap(), keystores.path(&name(3)));
     let error = index.open(&public_key(0)).unwrap_err();
     assert!(
-        matches!(
-            error,
-            OpenKeystoreError::Password {
-                source: ReadSecretError::Missing { .. },
-                ..
-            }
-        ),
+        matches!(&error, OpenKeystoreError::NoPassword { looked_at, .. } if looked_at.contains(&keystores.path("password.txt"))),
         "{error}"
     );
 }
 
 #[test]
-fn only_files_named_like_keystores_are_looked_at() {
+fn only_keystores_are_looked_at() {
     let keystores = Keystores::new(1);
     for other in [
         "deposit_data.json",
@@ -137,8 +130,12 @@ fn only_files_named_like_keystores_are_looked_at() {
         keystores.write(other, "{}");
     }
     fs::create_dir(keystores.path("keystore-dir.json")).unwrap();
-    std::os::unix::fs::symlink(keystores.path(&name(0)), keystores.path("link.json")).unwrap();
-    assert_eq!(keystores.scan().unwrap().len(), 1);
+    fs::create_dir(keystores.path(".hidden")).unwrap();
+    fs::copy(keystores.path(&name(0)), keystores.path(".hidden/keystore-4.json")).unwrap();
+    let index = keystores.scan().unwrap();
+    assert_eq!(index.len(), 1);
+    let passed_over: Vec<&str> = index.passed_over().iter().map(|path| file_name(path)).collect();
+    assert_eq!(passed_over, ["Keystore-1.json", "deposit_data.json"]);
     assert_eq!(
         KeystoreIndex::scan(&keystores.path("keystore-dir.json"), keystores.passwords())
             .unwrap()
@@ -349,7 +346,7 @@ fn keystores_of_one_password_and_salt_cost_one_derivation_together() {
     for number in 0..8 {
         keystores.add(number, &derived);
     }
-    let index = KeystoreIndex::scan_with_limit(keystores.dir.path(), keystores.passwords(), NonZeroUsize::MIN).unwrap();
+    let index = keystores.scan().unwrap();
     let started = Instant::now();
     thread::scope(|scope| {
         for number in 0..8 {

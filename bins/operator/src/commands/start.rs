@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{EndpointParser, VaultArgs},
     error::{CliError, Kind},
+    keystores::{KeystoreArgs, OpeningArgs},
     logging::{self, LogArgs},
     start_config::{NetworkChoice, StartConfig},
     ui::Ui,
@@ -72,9 +73,11 @@ pub(crate) struct Args {
     /// Take over a wallet that something else has sent from. Only if nothing else sends from it any more.
     #[arg(long)]
     pub(crate) adopt_wallet: bool,
-    /// Taken so that the original's command lines work; a keystore is opened when it is first needed, not in a pool.
-    #[arg(long = "pool-size", alias = "concurrency", value_name = "N", hide = true)]
-    pub(crate) _pool_size: Option<u32>,
+    /// Open every keystore before anything else, and do not start unless all of them open.
+    #[arg(long, env = "VERIFY_KEYSTORES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) verify_keystores: bool,
+    #[command(flatten)]
+    pub(crate) opening: OpeningArgs,
     #[command(flatten)]
     pub(crate) files: FileArgs,
     #[command(flatten)]
@@ -95,15 +98,8 @@ pub(crate) struct FileArgs {
     /// Deposit data [default: deposit_data.json in the vault's directory].
     #[arg(long, env = "DEPOSIT_DATA_FILE", value_name = "FILE")]
     pub(crate) deposit_data_file: Option<PathBuf>,
-    /// Keystores [default: keystores in the vault's directory].
-    #[arg(long, env = "KEYSTORES_DIR", value_name = "DIR")]
-    pub(crate) keystores_dir: Option<PathBuf>,
-    /// Password of the keystores [default: password.txt beside them, or else in the vault's keystores directory].
-    #[arg(long, env = "KEYSTORES_PASSWORD_FILE", value_name = "FILE")]
-    pub(crate) keystores_password_file: Option<PathBuf>,
-    /// Passwords of single keystores, each named like its keystore [default: beside the keystores].
-    #[arg(long, env = "KEYSTORES_PASSWORD_DIR", value_name = "DIR")]
-    pub(crate) keystores_password_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keystores: KeystoreArgs,
     /// Hot wallet, also WALLET_FILE [default: wallet/wallet.json in the vault's directory].
     #[arg(long, visible_alias = "wallet-file", env = "HOT_WALLET_FILE", value_name = "FILE")]
     pub(crate) hot_wallet_file: Option<PathBuf>,

@@ -101,6 +101,7 @@ fn label(stage: Stage) -> &'static str {
         Stage::Keys => "Creating validator keys:",
         Stage::DepositData => "Generating deposit data JSON",
         Stage::Keystores => "Exporting validator keystores",
+        Stage::Opening => "Opening keystores",
         _ => "Working",
     }
 }

@@ -84,6 +84,53 @@ async fn a_wrong_keystore_password_is_named_when_the_key_is_needed_and_nothing_i
 }
 
 #[tokio::test]
+async fn a_key_that_will_not_open_is_named_once_while_the_vault_still_waits() {
+    let setup = Setup::ready(small(), 1).await;
+    let password = setup.person.vault_dir().join("keystores/password.txt");
+    fs::remove_file(&password).unwrap();
+    fs::write(&password, "not the password").unwrap();
+    let running = setup.person.start(&[]).unwrap();
+    let said = running.says("the next key cannot be opened", PATIENCE).await.unwrap();
+    assert!(
+        said.contains("keystore-m_12381_3600_0_0_0") && said.contains("wrong password"),
+        "{said}"
+    );
+    setup.devnet.stake(setup.devnet.vault(), 32).await.unwrap();
+    running.says("no exit signature for validator", PATIENCE).await.unwrap();
+    assert_eq!(running.log().matches("the next key cannot be opened").count(), 1);
+}
+
+#[tokio::test]
+async fn a_start_that_verifies_names_every_keystore_that_does_not_open() {
+    let setup = Setup::ready(small(), 3).await;
+    let keystores = setup.person.vault_dir().join("keystores");
+    let mut paths: Vec<_> = fs::read_dir(&keystores)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    for path in &paths[1..] {
+        fs::write(path.with_extension("txt"), "not the password").unwrap();
+    }
+    let (code, said) = setup.start_fails(&["--verify-keystores"]).await;
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("2 of 3 keystores"), "{said}");
+    let named = |path: &std::path::PathBuf| said.contains(&format!("does not open keystore `{}`", path.display()));
+    assert_eq!(
+        paths.iter().map(named).collect::<Vec<_>>(),
+        [false, true, true],
+        "{said}"
+    );
+    assert!(!said.contains("checks"), "nothing else was begun: {said}");
+    for path in &paths[1..] {
+        fs::remove_file(path.with_extension("txt")).unwrap();
+    }
+    let running = setup.person.start(&["--verify-keystores", "--pool-size", "1"]).unwrap();
+    running.says("operator started", PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_keystore_that_states_another_public_key_signs_nothing() {
     let setup = Setup::ready(small(), 2).await;
     let directory = setup.person.vault_dir().join("keystores");

@@ -79,6 +79,25 @@ async fn a_stop_while_files_are_opened_is_as_quick_as_any_other() {
     assert_eq!(status.code(), Some(143), "{}", running.log());
 }
 
+/// Keystores that take long to open, as foreign ones may: they are opened ahead of need, in the background.
+#[tokio::test]
+async fn a_stop_while_keys_are_opened_ahead_is_as_quick_as_any_other() {
+    let setup = Setup::ready(DevnetConfig::default(), 2).await;
+    for entry in std::fs::read_dir(setup.person.vault_dir().join("keystores")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let mut keystore: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            keystore["crypto"]["kdf"]["params"]["n"] = (1 << 20).into();
+            keystore["crypto"]["kdf"]["params"]["p"] = 8.into();
+            std::fs::write(&path, keystore.to_string()).unwrap();
+        }
+    }
+    let mut running = setup.person.start(&["--verbose"]).unwrap();
+    running.says("opening the next keys", PATIENCE).await.unwrap();
+    let status = running.stop(STOP).await.unwrap();
+    assert_eq!(status.code(), Some(143), "{}", running.log());
+}
+
 #[tokio::test]
 async fn why_nothing_is_registered_is_said_once_and_again_when_it_changes() {
     let setup = Setup::without_root(DevnetConfig::default(), 1).await;
