@@ -82,6 +82,7 @@ fn keystores_of_other_tools_open_in_ours() {
     });
     assert_eq!(opened.collect::<BTreeSet<_>>(), expected);
     assert_eq!(expected.len(), 8);
+    Vault::nowhere().verify_keystores(directory.path(), 8);
 }
 
 fn salt(keystore: &str) -> String {

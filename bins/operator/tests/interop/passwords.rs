@@ -4,11 +4,10 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::json;
 use sw_keys::{KdfParams, KeyPath, Keystore, Mnemonic, SecretString, ValidatorKeys};
-use sw_vault_dir::{KeystoreIndex, PasswordSource};
 
 use crate::{
     tools::{both, node, python},
-    vault::PHRASE,
+    vault::{PHRASE, Vault},
 };
 
 /// What people, password managers and files make of passwords. Sixteen of them are as EIP-2335 wants them already.
@@ -111,16 +110,7 @@ fn forty_passwords_of_others_open_in_ours_and_most_of_them_from_a_file() {
     assert_eq!(opened, 80);
     assert_eq!(expected.len(), 2 * (PASSWORDS.len() - WITH_SPACES_AT_AN_END));
 
-    let passwords = PasswordSource {
-        shared: None,
-        dir: directory.path().to_owned(),
-    };
-    let index = KeystoreIndex::scan(directory.path(), passwords).unwrap();
-    let from_files: BTreeSet<_> = index
-        .public_keys()
-        .map(|key| index.open(key).unwrap().public_key().to_bytes())
-        .collect();
-    assert_eq!(from_files, expected);
+    Vault::nowhere().verify_keystores(directory.path(), expected.len());
 }
 
 /// eth-keyfile normalises a password when it makes a keystore, as the EIP says, and takes it as it is when it opens one: of its

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const VAULT: &str = "0x3320ad928c20187602a2b2c04eeaa813fa899468";
@@ -65,6 +65,17 @@ impl Vault {
         let count = count.to_string();
         let arguments = ["create-keys", "--mnemonic-file", "-", "--count", &count];
         self.operator(&[&arguments[..], flags].concat(), phrase);
+    }
+
+    /// Has all keystores of a directory opened, of which there are `count`.
+    pub fn verify_keystores(&self, directory: &Path, count: usize) {
+        let directory = directory.to_str().unwrap();
+        let report = self.operator(&["keystores", "verify", "--json", "--keystores-dir", directory], "");
+        let mut report: Value = serde_json::from_str(&report).unwrap();
+        let found = json!({
+            "keystores": report["keystores"].take(), "opened": report["opened"].take(), "faults": report["faults"].take()
+        });
+        assert_eq!(found, json!({"keystores": count, "opened": count, "faults": []}));
     }
 
     /// The keystores with their passwords, by name.
