@@ -29,7 +29,7 @@ pub enum ToolchainError {
         found: String,
     },
     /// The packages could not be installed.
-    #[error("cannot install the devnet's npm packages; is the npm registry reachable?")]
+    #[error("cannot install npm packages; is the npm registry reachable?")]
     Install(#[source] ProcessError),
     /// A program of the toolchain could not be run.
     #[error("cannot run the devnet's tools")]
@@ -67,7 +67,16 @@ impl Toolchain {
     ///
     /// Node.js is missing or old, npm fails, or the cache cannot be written.
     pub async fn prepare(cache: &Path) -> Result<Self, ToolchainError> {
-        let digest = hash([PACKAGE_JSON, PACKAGE_LOCK]);
+        Self::prepare_with(cache, PACKAGE_JSON, PACKAGE_LOCK).await
+    }
+
+    /// Like [`Toolchain::prepare`], with the packages of another `package.json` and `package-lock.json` than the devnet's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Toolchain::prepare`].
+    pub async fn prepare_with(cache: &Path, package_json: &str, package_lock: &str) -> Result<Self, ToolchainError> {
+        let digest = hash([package_json, package_lock]);
         let packages = cache.join(format!("npm-{digest}"));
         let toolchain = Self {
             cache: cache.to_owned(),
@@ -79,7 +88,10 @@ impl Toolchain {
         }
         let _lock = lock(&cache.join(format!("npm-{digest}.lock"))).await?;
         if !toolchain.packages.is_dir() {
-            toolchain.install(&cache.join(format!("npm-{digest}.partial"))).await?;
+            let files = [("package.json", package_json), ("package-lock.json", package_lock)];
+            toolchain
+                .install(&cache.join(format!("npm-{digest}.partial")), files)
+                .await?;
         }
         Ok(toolchain)
     }
@@ -144,16 +156,16 @@ impl Toolchain {
         Ok(path)
     }
 
-    async fn install(&self, partial: &Path) -> Result<(), ToolchainError> {
+    async fn install(&self, partial: &Path, files: [(&str, &str); 2]) -> Result<(), ToolchainError> {
         if partial.exists() {
             fs::remove_dir_all(partial).map_err(cache_error(partial))?;
         }
         create_dir(partial)?;
-        for (name, content) in [("package.json", PACKAGE_JSON), ("package-lock.json", PACKAGE_LOCK)] {
+        for (name, content) in files {
             let path = partial.join(name);
             fs::write(&path, content).map_err(cache_error(&path))?;
         }
-        tracing::info!("installing the devnet's npm packages");
+        tracing::info!("installing npm packages");
         let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"].map(OsStr::new);
         run("npm", &arguments, partial, Vec::new(), INSTALL_TIMEOUT)
             .await
