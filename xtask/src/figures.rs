@@ -4,13 +4,23 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use sw_devnet::{Devnet, DevnetConfig, person::Person};
 
-use crate::{Failure, shell::build_operator};
+use crate::{
+    Failure,
+    shell::{build_operator, output},
+};
 
 /// `operator --help`: processor time, in milliseconds.
 const HELP_LIMIT: f64 = 10.0;
 /// `operator start` with 100 keystores, idle: resident memory, in MB.
 const IDLE_LIMIT: f64 = 60.0;
 const KEYSTORES: usize = 100;
+/// The same with 10,000: resident memory in MB, and processor time until it is ready to register, in seconds.
+const MANY_LIMIT: f64 = 150.0;
+const MANY_READY_LIMIT: f64 = 3.0;
+const MANY: usize = 10_000;
+/// Opening 100 keystores: processor time in seconds.
+const OPEN_SHARED_LIMIT: f64 = 1.5;
+const OPEN_OWN_LIMIT: f64 = 25.0;
 const HELP_RUNS: u32 = 200;
 
 pub(crate) fn run() -> Result<(), Failure> {
@@ -19,7 +29,12 @@ pub(crate) fn run() -> Result<(), Failure> {
     println!("{:<52} {:>8.1} MB", "size of the binary", megabytes(size));
     report("operator --help, processor time (ms)", help(&operator)?, HELP_LIMIT);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(idle(&operator))
+    runtime.block_on(async {
+        idle(&operator).await?;
+        many(&operator).await?;
+        opening(&operator, &[], "shared salt", OPEN_SHARED_LIMIT).await?;
+        opening(&operator, &["--per-keystore-password"], "own salts", OPEN_OWN_LIMIT).await
+    })
 }
 
 fn report(what: &str, measured: f64, limit: f64) {
@@ -69,6 +84,67 @@ async fn idle(operator: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A start with so many keystores that whatever is done for each shows.
+async fn many(operator: &Path) -> Result<(), Failure> {
+    let devnet = Devnet::start(DevnetConfig::default()).await?;
+    let home = tempfile::tempdir()?;
+    let person = Person::new(operator, home.path(), devnet.vault().to_string(), &devnet);
+    let mnemonic = person.init(devnet.network_file()).await?;
+    person.create_keys(&mnemonic, MANY).await?;
+    let wallet = person.create_wallet(&mnemonic).await?;
+    devnet.send_eth(wallet.parse()?, 1).await?;
+    devnet
+        .set_deposit_data_root(devnet.vault(), person.validators_root().await?.parse()?)
+        .await?;
+    let running = person.start(&["--verbose"])?;
+    running.says("a validator takes 32", Duration::from_secs(120)).await?;
+    let pid = running.id().ok_or("the operator has ended")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ready = ticks(&stat, 11)? / 1000.0;
+    report(
+        "start with 10,000 keystores, processor time (s)",
+        ready,
+        MANY_READY_LIMIT,
+    );
+    report("the same, resident memory then (MB)", resident(&running)?, MANY_LIMIT);
+    running.says("the next keys are open", Duration::from_secs(120)).await?;
+    report("the same with the next keys open (MB)", resident(&running)?, MANY_LIMIT);
+    devnet.stop().await;
+    Ok(())
+}
+
+/// `operator keystores verify` with 100 keystores.
+async fn opening(operator: &Path, how: &[&str], what: &str, limit: f64) -> Result<(), Failure> {
+    let home = tempfile::tempdir()?;
+    let (vault, data_dir) = ("0x3320ad928c20187602a2B2C04EeAa813fA899468", home.path().join("data"));
+    let data_dir = data_dir.to_str().ok_or("a temporary directory with a strange name")?;
+    let run = |arguments: &[&str]| {
+        let place = ["--vault", vault, "--data-dir", data_dir];
+        output(
+            std::process::Command::new(operator)
+                .args(arguments)
+                .args(place)
+                .stderr(Stdio::null()),
+        )
+    };
+    let words = home.path().join("words.txt");
+    std::fs::write(
+        &words,
+        run(&["init", "--network=mainnet", "--language=english", "--no-verify"])?,
+    )?;
+    let words = words.to_str().ok_or("a temporary directory with a strange name")?;
+    run(&[&["create-keys", "--count=100", "--mnemonic-file", words], how].concat())?;
+    let before = processor_time_of_children()?;
+    run(&["keystores", "verify"])?;
+    let took = (processor_time_of_children()? - before) / 1000.0;
+    report(
+        &format!("opening 100 keystores, {what}, processor time (s)"),
+        took,
+        limit,
+    );
+    Ok(())
+}
+
 /// Resident memory of a process (proc(5), `VmRSS`).
 fn resident(running: &sw_devnet::person::RunningOperator) -> Result<f64, Failure> {
     let pid = running.id().ok_or("the operator has ended")?;
@@ -82,9 +158,13 @@ fn resident(running: &sw_devnet::person::RunningOperator) -> Result<f64, Failure
 
 /// Milliseconds of processor time of all children that ended (proc(5), `cutime` and `cstime`, in hundredths of a second).
 fn processor_time_of_children() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    ticks(&std::fs::read_to_string("/proc/self/stat")?, 13)
+}
+
+/// The sum of two fields of proc(5)'s `stat` from that position after the name, in milliseconds.
+fn ticks(stat: &str, position: usize) -> Result<f64, Failure> {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: Result<Vec<u64>, _> = fields.skip(13).take(2).map(str::parse).collect();
+    let ticks: Result<Vec<u64>, _> = fields.skip(position).take(2).map(str::parse).collect();
     Ok(10.0 * ticks?.into_iter().sum::<u64>() as f64)
 }
 

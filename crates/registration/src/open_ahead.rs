@@ -51,6 +51,8 @@ impl Duty for OpenAhead {
                 others = refused.len().saturating_sub(1),
                 "the next key cannot be opened; mend this before the vault has the assets for it"
             );
+        } else {
+            tracing::debug!(count = new.len(), "the next keys are open");
         }
         Ok(Outcome::Watched)
     }
