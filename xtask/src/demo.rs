@@ -1,10 +1,11 @@
 //! `cargo xtask demo`: the shipped binary does its job on a whole network, and the chain is asked what came of it.
 
+mod recover;
 mod register;
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sw_devnet::Registered;
 
 use crate::{Failure, shell::build_operator};
@@ -14,16 +15,24 @@ pub(crate) struct Arguments {
     /// Which scenario to show.
     #[arg(default_value = "register", value_parser = SCENARIOS)]
     scenario: String,
-    /// Prints one JSON document of what was registered, and nothing else, on standard output.
+    /// Prints one JSON document of what came of it, and nothing else, on standard output.
     #[arg(long)]
     json: bool,
 }
 
 /// The scenarios by name; each is a file below `demo/`.
-const SCENARIOS: [&str; 1] = ["register"];
+const SCENARIOS: [&str; 2] = ["register", "recover"];
 
-/// What a scenario brought about, as read back from the chain's events.
+/// What a scenario brought about.
 pub(crate) struct Outcome {
+    /// The same for a machine.
+    pub(crate) document: Value,
+    /// For a person, with where to look further.
+    pub(crate) lines: Vec<String>,
+}
+
+/// What was registered, as read back from the chain's events.
+pub(crate) struct Registrations {
     /// The vaults, with their version and the road their registrations took.
     pub(crate) vaults: Vec<VaultOutcome>,
     /// Where a person can look further.
@@ -42,19 +51,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(show(&arguments.scenario, &operator))?;
     if arguments.json {
-        println!("{}", document(&outcome));
+        println!("{}", outcome.document);
         return Ok(());
     }
-    for vault in &outcome.vaults {
-        println!("vault {} (version {}, {})", vault.address, vault.version, vault.road);
-        for Registered {
-            public_key, tx, block, ..
-        } in &vault.registered
-        {
-            println!("  registered {public_key}\n    in block {block}, transaction {tx}");
-        }
-    }
-    for line in &outcome.look_at {
+    for line in outcome.lines {
         println!("{line}");
     }
     Ok(())
@@ -62,12 +62,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 async fn show(scenario: &str, operator: &Path) -> Result<Outcome, Failure> {
     match scenario {
-        "register" => register::run(operator).await,
+        "register" => register::run(operator).await.map(Outcome::from),
+        "recover" => recover::run(operator).await,
         other => Err(format!("no scenario is called `{other}`").into()),
     }
 }
 
-fn document(outcome: &Outcome) -> serde_json::Value {
+impl From<Registrations> for Outcome {
+    fn from(registrations: Registrations) -> Self {
+        let mut lines = Vec::new();
+        for vault in &registrations.vaults {
+            lines.push(format!(
+                "vault {} (version {}, {})",
+                vault.address, vault.version, vault.road
+            ));
+            for Registered {
+                public_key, tx, block, ..
+            } in &vault.registered
+            {
+                lines.push(format!(
+                    "  registered {public_key}\n    in block {block}, transaction {tx}"
+                ));
+            }
+        }
+        lines.extend(registrations.look_at.iter().cloned());
+        Self {
+            document: document(&registrations),
+            lines,
+        }
+    }
+}
+
+fn document(outcome: &Registrations) -> Value {
     let registered = |vault: &VaultOutcome| -> Vec<_> {
         let each = vault.registered.iter();
         each.map(|each| json!({"public_key": each.public_key, "tx": each.tx, "block": each.block}))

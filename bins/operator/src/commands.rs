@@ -5,6 +5,7 @@ mod create_wallet;
 mod get_validators_root;
 mod init;
 mod network;
+mod recover;
 pub(crate) mod start;
 
 use std::{
@@ -82,6 +83,7 @@ enum Command {
     CreateKeys(create_keys::Args),
     CreateWallet(create_wallet::Args),
     GetValidatorsRoot(get_validators_root::Args),
+    Recover(Box<recover::Args>),
     #[command(alias = "start-local")]
     Start(Box<start::Args>),
     Network(network::Args),
@@ -114,6 +116,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, CliError> {
         Command::CreateKeys(args) => create_keys::run(args, ui),
         Command::CreateWallet(args) => create_wallet::run(args, ui),
         Command::GetValidatorsRoot(args) => get_validators_root::run(args, ui),
+        Command::Recover(args) => recover::run(*args, ui),
         Command::Start(args) => return start::run(*args, cli.global.verbose, ui),
         Command::Network(args) => network::run(args, ui),
     }

@@ -109,9 +109,8 @@ impl NetworkArgs {
             });
         }
         let question = Question {
-            text: "Enter the network name (mainnet, hoodi, gnosis)",
-            flag: "`--network`",
             default: Some(Network::Mainnet.name()),
+            ..NETWORK
         };
         let network = ui.answer(self.network, question, str::parse::<Network>)?;
         Ok(ChosenNetwork {
@@ -119,7 +118,41 @@ impl NetworkArgs {
             file: None,
         })
     }
+
+    /// The same for a vault that may have been set up before: the network it was set up for is offered first, of
+    /// whatever kind it is.
+    pub(crate) fn resolve_for(
+        &self,
+        directory: &VaultDir,
+        present: Option<&VaultConfig>,
+        ui: &Ui,
+    ) -> Result<ChosenNetwork, CliError> {
+        let (None, None, Some(config)) = (self.network, &self.network_config, present) else {
+            return self.resolve(ui);
+        };
+        let question = Question {
+            default: Some(&config.network),
+            ..NETWORK
+        };
+        let parse = |text: &str| match text {
+            text if text == config.network => Ok(None),
+            text => text.parse::<Network>().map(Some),
+        };
+        Ok(ChosenNetwork {
+            spec: match ui.answer(None, question, parse)? {
+                Some(network) => network.spec(),
+                None => vault_network(directory, config)?,
+            },
+            file: None,
+        })
+    }
 }
+
+const NETWORK: Question<'_> = Question {
+    text: "Enter the network name (mainnet, hoodi, gnosis)",
+    flag: "`--network`",
+    default: None,
+};
 
 /// Refuses two networks: the file may come from a variable that was exported for another vault.
 pub(crate) fn only_one(network: Option<Network>, file: Option<&Path>) -> Result<(), CliError> {

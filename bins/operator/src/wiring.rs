@@ -190,7 +190,7 @@ fn open_wallet(config: &StartConfig) -> Result<zeroize::Zeroizing<[u8; 32]>, Cli
 }
 
 /// Node and oracle URLs may be private: a redirect would carry a request, and what it knows, somewhere else.
-fn http_client(redirects: Policy) -> Result<reqwest::Client, CliError> {
+pub(crate) fn http_client(redirects: Policy) -> Result<reqwest::Client, CliError> {
     let failed =
         |error: &(dyn std::error::Error + 'static)| CliError::caused_by(Kind::Failed, "cannot set up TLS", error);
     let roots = RootCertStore {

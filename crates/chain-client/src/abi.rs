@@ -63,6 +63,12 @@ sol! {
         function withdrawValidators(bytes validators, bytes validatorsManagerSignature) external payable;
     }
 
+    /// The pool of StakeWise V2, whose validators the genesis vault took over.
+    #[derive(Debug, PartialEq, Eq)]
+    interface LegacyPool {
+        event ValidatorRegistered(bytes publicKey, address operator);
+    }
+
     #[derive(Debug, PartialEq, Eq)]
     interface Keeper {
         event ConfigUpdated(string configIpfsHash);

@@ -1,6 +1,6 @@
 //! The consensus chain through the Beacon API of several nodes.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use futures::future::join_all;
@@ -227,6 +227,41 @@ impl ConsensusClient {
         Ok(validators)
     }
 
+    /// Those of the validators, by their index, that any endpoint has seen at work in an epoch.
+    ///
+    /// Every endpoint is asked, once: what one has seen, another may have missed. None has to know more than the present
+    /// epoch and the one before, and a node that was started lately has seen little.
+    ///
+    /// # Errors
+    /// When no endpoint answers for all of the validators. Not every node can: some must be told to keep track.
+    pub async fn live_validators(&self, epoch: Epoch, indices: &[u64]) -> Result<BTreeSet<u64>, ConsensusError> {
+        let answers = join_all(self.endpoints.all().iter().map(|endpoint| async move {
+            let mut live = BTreeSet::new();
+            for indices in indices.chunks(INDICES_A_REQUEST) {
+                live.extend(endpoint.client.live_validators(epoch, indices).await?);
+            }
+            Ok(live)
+        }));
+        let (mut live, mut failures, mut answered) = (BTreeSet::new(), Vec::new(), false);
+        for (endpoint, answer) in self.endpoints.all().iter().zip(answers.await) {
+            match answer {
+                Ok(seen) => {
+                    answered = true;
+                    live.extend(seen);
+                }
+                Err(fault) => failures.push(EndpointFailure {
+                    endpoint: endpoint.url.clone(),
+                    fault: Arc::new(fault),
+                }),
+            }
+        }
+        if answered {
+            Ok(live)
+        } else {
+            Err(ConsensusError::Unavailable(failures))
+        }
+    }
+
     async fn first_answer<T>(
         &self,
         ask: impl AsyncFn(&Beacon) -> Result<T, EndpointFault>,
@@ -257,3 +292,4 @@ impl ConsensusStatus {
 }
 
 const KEYS_A_REQUEST: usize = 1000;
+const INDICES_A_REQUEST: usize = 10_000;

@@ -6,7 +6,7 @@ use sw_spec::{Gwei, PublicKeyBytes, SignatureBytes};
 
 use crate::{
     ExecutionError, Snapshot,
-    abi::{DepositContract, Keeper, Vault, VaultV5},
+    abi::{DepositContract, Keeper, LegacyPool, Vault, VaultV5},
     logs::{FoundLog, Wanted},
 };
 
@@ -194,10 +194,31 @@ impl Snapshot {
             Vault::ValidatorRegistered::SIGNATURE_HASH,
             VaultV5::V2ValidatorRegistered::SIGNATURE_HASH,
         ];
-        let wanted = Wanted {
-            contract: vault,
-            events: &events,
-        };
+        self.registrations(vault, &events, from, to).await
+    }
+
+    /// The validators that the pool of StakeWise V2 registered in blocks `from` to `to`. The genesis vault has them now.
+    ///
+    /// # Errors
+    /// [`ExecutionError::ForgedLogs`] when a log is out of place or malformed, and when the node fails.
+    pub async fn legacy_validator_registered_events(
+        &self,
+        pool: Address,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<RegisteredValidator>, ExecutionError> {
+        let events = [LegacyPool::ValidatorRegistered::SIGNATURE_HASH];
+        self.registrations(pool, &events, from, to).await
+    }
+
+    async fn registrations(
+        &self,
+        contract: Address,
+        events: &[B256],
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<RegisteredValidator>, ExecutionError> {
+        let wanted = Wanted { contract, events };
         let mut registered = Vec::new();
         let (mut next, to) = (from, to.min(self.block().number));
         while next <= to {
@@ -277,6 +298,8 @@ fn deposit(log: &FoundLog) -> Result<DepositEvent, String> {
 fn registration(log: &FoundLog) -> Result<RegisteredValidator, String> {
     let public_key = if log.is::<VaultV5::V2ValidatorRegistered>() {
         log.decode::<VaultV5::V2ValidatorRegistered>()?.publicKey
+    } else if log.is::<LegacyPool::ValidatorRegistered>() {
+        log.decode::<LegacyPool::ValidatorRegistered>()?.publicKey
     } else {
         log.decode::<Vault::ValidatorRegistered>()?.publicKey
     };

@@ -251,3 +251,64 @@ async fn validators_that_were_not_asked_for_are_refused() {
         assert!(consensus(&[&node]).validators(&keys).await.is_err());
     }
 }
+
+/// A node that has seen these validators at work in epoch 7, and answers for nobody in other epochs.
+async fn node_that_saw(live: &'static [u64]) -> Node {
+    Node::http(move |request, body| {
+        if request != "POST /secret-path-key/eth/v1/validator/liveness/7" {
+            return Reply::Http(400, vec![], "another epoch".to_owned());
+        }
+        let answer = |index: &Value| {
+            let is_live = live.contains(&index.as_str().unwrap().parse().unwrap());
+            json!({"index": index, "is_live": is_live})
+        };
+        let data: Vec<_> = body.as_array().unwrap().iter().map(answer).collect();
+        Reply::Result(json!({ "data": data }))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_one_endpoint_has_seen_at_work_is_live_whatever_the_others_say() {
+    let (idle, first, second) = (
+        node_that_saw(&[]).await,
+        node_that_saw(&[3]).await,
+        node_that_saw(&[5]).await,
+    );
+    let without = Node::http(|_, _| Reply::Http(501, vec![], "liveness tracking not enabled".to_owned())).await;
+    let client = consensus(&[&idle, &first, &without, &second]);
+    let live = client.live_validators(Epoch(7), &[3, 4, 5]).await.unwrap();
+    assert_eq!(live.into_iter().collect::<Vec<_>>(), [3, 5]);
+    assert!(
+        consensus(&[&idle])
+            .live_validators(Epoch(7), &[3])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_called_idle_when_no_node_keeps_track() {
+    for wrong in [400, 404, 405, 500, 501, 503] {
+        let node = Node::http(move |_, _| Reply::Http(wrong, vec![], "no".to_owned())).await;
+        let started = Instant::now();
+        let error = consensus(&[&node]).live_validators(Epoch(7), &[3]).await.unwrap_err();
+        assert!(error.to_string().contains(&wrong.to_string()), "{error}");
+        assert_eq!(node.asked().len(), 1);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[tokio::test]
+async fn liveness_of_other_validators_than_those_asked_for_is_refused() {
+    for data in [
+        json!([]),
+        json!([{"index": "4", "is_live": false}]),
+        json!([{"index": "3", "is_live": false}, {"index": "3", "is_live": true}]),
+        json!([{"index": "3"}]),
+    ] {
+        let node = Node::http(move |_, _| Reply::Result(json!({ "data": data }))).await;
+        assert!(consensus(&[&node]).live_validators(Epoch(7), &[3]).await.is_err());
+    }
+}

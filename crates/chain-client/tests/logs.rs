@@ -25,6 +25,7 @@ const DEPOSIT: B256 = b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa79
 const CONFIG: B256 = b256!("3f8d0d126f4c7f870ec9de90e2f4aa192e5e721bd3c48a77547fb9a7550eed32");
 const REWARDS: B256 = b256!("fa453467fa89fc89833cc6e9c06a26a6c6db0fa6df2df5c74e685a27b0c931f2");
 const REGISTERED: B256 = b256!("64b6e61d93b7a91e8cc4376183ede0997a27b44fd9dd2f30a866b2a5730efdb1");
+const LEGACY_REGISTERED: B256 = b256!("7cb7aef9bd2e5ee3f6073019691bb332fe3ef290465065aca1b9983f3dc66c56");
 const V2_REGISTERED: B256 = b256!("ff60f8758c2c5b9fb519990081b98ea94fbce2fe5b8e8567f56ea596c4388c97");
 
 fn log(block: u64, index: u64, topics: &[B256], data: Vec<u8>) -> Value {
@@ -483,4 +484,47 @@ async fn registrations_of_either_kind_are_found() {
         .collect();
     assert_eq!(keys, [([1; 48], 8), ([2; 48], 9)]);
     assert_eq!(found[1].transaction, B256::left_padding_from(&9_u64.to_be_bytes()));
+}
+
+/// The address of the operator is part of the event's data.
+#[tokio::test]
+async fn registrations_of_the_legacy_pool_are_found() {
+    let node = node_with(|params| {
+        assert_eq!(params[0]["topics"], json!([[LEGACY_REGISTERED]]));
+        let data = (Bytes::from(vec![7; 48]), Address::repeat_byte(1)).abi_encode_params();
+        within(&[(5, log(5, 2, &[LEGACY_REGISTERED], data))], params)
+    })
+    .await;
+    let snapshot = snapshot(&node).await;
+    let found = snapshot
+        .legacy_validator_registered_events(CONTRACT, 0, 100)
+        .await
+        .unwrap();
+    let keys: Vec<_> = found.iter().map(|one| (one.public_key.0, one.block)).collect();
+    assert_eq!(keys, [([7; 48], 5)]);
+}
+
+#[tokio::test]
+async fn registrations_that_cannot_be_the_vaults_are_refused() {
+    let key = || (Bytes::from(vec![1; 48]),).abi_encode_params();
+    let other_contract = || {
+        let mut log = log(8, 0, &[REGISTERED], key());
+        log["address"] = json!(Address::repeat_byte(1));
+        log
+    };
+    let short = || log(8, 0, &[REGISTERED], (Bytes::from(vec![1; 47]),).abi_encode_params());
+    let twice = || vec![log(8, 0, &[REGISTERED], key()), log(8, 0, &[REGISTERED], key())];
+    for logs in [
+        vec![other_contract()],
+        vec![log(8, 0, &[LEGACY_REGISTERED], key())],
+        vec![short()],
+        twice(),
+    ] {
+        let node = node_with(move |_| Reply::Result(json!(logs))).await;
+        let error = snapshot(&node)
+            .await
+            .validator_registered_events(CONTRACT, 0, HEAD)
+            .await;
+        assert!(matches!(error, Err(ExecutionError::ForgedLogs { .. })), "{error:?}");
+    }
 }

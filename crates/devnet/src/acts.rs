@@ -10,7 +10,8 @@ use crate::{
     bls::ForeignKey,
     chain::{Chain, ChainError, call},
     contracts::interface::{
-        ApprovalParams, DepositContract, DepositDataRegistry, EthVault, Keeper, KeeperValidators, VaultsRegistry,
+        ApprovalParams, DepositContract, DepositDataRegistry, EthVault, Keeper, KeeperValidators, LegacyPool,
+        PastVault, VaultsRegistry,
     },
     rpc::{Call, Log, Transaction},
     ssz,
@@ -25,6 +26,17 @@ pub struct Registered {
     pub tx: B256,
     /// The block.
     pub block: u64,
+}
+
+/// Whose words a registration is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// A vault's, of a validator with 32 ETH and no compounding.
+    V1,
+    /// A vault's of version 5, of a compounding validator.
+    V2,
+    /// Those of the pool of StakeWise V2.
+    LegacyPool,
 }
 
 impl Chain {
@@ -77,6 +89,51 @@ impl Chain {
     ///
     /// The node fails.
     pub async fn create_vault(&self, manager: Address) -> Result<Address, ChainError> {
+        self.create_vault_of("EthVault", manager).await
+    }
+
+    /// Creates a vault that can be made to remember registrations, with [`Chain::remember`].
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn create_past_vault(&self) -> Result<Address, ChainError> {
+        self.create_vault_of("PastVault", self.addresses().deposit_data_registry)
+            .await
+    }
+
+    /// Creates the pool of StakeWise V2.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn create_legacy_pool(&self) -> Result<Address, ChainError> {
+        self.create("LegacyPool", &[], |_| Vec::new()).await
+    }
+
+    /// Has a contract say that validators were registered, in its own words; nothing is deposited.
+    ///
+    /// # Errors
+    ///
+    /// It is no contract with a past, or the node fails.
+    pub async fn remember(&self, contract: Address, past: Past, keys: &[FixedBytes<48>]) -> Result<(), ChainError> {
+        let from = self.accounts().owner;
+        let calls: Vec<Call> = keys
+            .iter()
+            .map(|key| Bytes::copy_from_slice(key.as_slice()))
+            .map(|key| match past {
+                Past::V1 => call(from, contract, &PastVault::rememberCall { publicKey: key }),
+                Past::V2 => {
+                    let amount = U256::from(VALIDATOR_GWEI) * U256::from(WEI_PER_GWEI);
+                    call(from, contract, &PastVault::rememberV2Call { publicKey: key, amount })
+                }
+                Past::LegacyPool => call(from, contract, &LegacyPool::rememberCall { publicKey: key }),
+            })
+            .collect();
+        self.transact_all(&calls).await.map(drop)
+    }
+
+    async fn create_vault_of(&self, kind: &'static str, manager: Address) -> Result<Address, ChainError> {
         let (accounts, addresses) = (*self.accounts(), *self.addresses());
         let creation = EthVault::constructorCall {
             keeper_: addresses.keeper,
@@ -98,7 +155,7 @@ impl Chain {
             }
             calls
         };
-        self.create("EthVault", &creation.abi_encode(), then).await
+        self.create(kind, &creation.abi_encode(), then).await
     }
 
     /// Stakes in a vault.

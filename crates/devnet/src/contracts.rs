@@ -93,6 +93,16 @@ pub mod interface {
             function withdrawableAssets() external view returns (uint256);
         }
 
+        interface PastVault {
+            function remember(bytes publicKey) external;
+            function rememberV2(bytes publicKey, uint256 amount) external;
+        }
+
+        interface LegacyPool {
+            event ValidatorRegistered(bytes publicKey, address operator);
+            function remember(bytes publicKey) external;
+        }
+
         interface DepositDataRegistry {
             constructor(address vaultsRegistry_);
             function depositDataIndexes(address vault) external view returns (uint256);
@@ -210,7 +220,7 @@ fn error_selector(entry: &Value) -> Option<([u8; 4], String)> {
 
 const COMPILE_SCRIPT: &str = include_str!("../npm/compile.mjs");
 
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("DepositContract.sol", include_str!("../contracts/DepositContract.sol")),
     (
         "DepositDataRegistry.sol",
@@ -220,6 +230,7 @@ const SOURCES: [(&str, &str); 8] = [
     ("Interfaces.sol", include_str!("../contracts/Interfaces.sol")),
     ("Keeper.sol", include_str!("../contracts/Keeper.sol")),
     ("Multicall3.sol", include_str!("../contracts/Multicall3.sol")),
+    ("PastVault.sol", include_str!("../contracts/PastVault.sol")),
     ("SharedMevEscrow.sol", include_str!("../contracts/SharedMevEscrow.sol")),
     ("VaultsRegistry.sol", include_str!("../contracts/VaultsRegistry.sol")),
 ];

@@ -180,6 +180,11 @@ impl Devnet {
         &self.proxy
     }
 
+    /// The Beacon API, and its faults.
+    pub fn beacon(&self) -> &BeaconNode {
+        &self.beacon
+    }
+
     /// The oracles in the order of the config, the Node oracle last.
     pub fn oracles(&self) -> &[OracleHandle] {
         self.oracles.handles()

@@ -23,7 +23,7 @@ pub mod ssz;
 pub mod toolchain;
 
 pub use crate::{
-    acts::Registered,
+    acts::{Past, Registered},
     config::{DevnetConfig, DevnetError, Node, VaultKind},
     deployment::Deployment,
     devnet::Devnet,

@@ -208,6 +208,29 @@ impl Person {
         ))
     }
 
+    /// `recover`, with the mnemonic on standard input and without questions, on the devnet that `network_file` describes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run. A recovery that is refused is an answer.
+    pub async fn recover(&self, mnemonic: &str, network_file: &Path, more: &[&str]) -> Result<Answer, PersonError> {
+        let network_file = network_file.display().to_string();
+        let arguments: Vec<&str> = [
+            "recover",
+            "--vault",
+            &self.vault,
+            "--network-config",
+            &network_file,
+            "--mnemonic-file",
+            "-",
+            "--no-confirm",
+        ]
+        .into_iter()
+        .chain(more.iter().copied())
+        .collect();
+        self.run(&arguments, mnemonic).await
+    }
+
     /// `start`, in the background.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use alloy::primitives::{B256, FixedBytes};
 use serde_json::{Value, json};
-use sw_devnet::{Devnet, DevnetConfig, Node, bls::ForeignKey, http::loopback_client, ssz};
+use sw_devnet::{Devnet, DevnetConfig, Node, Past, bls::ForeignKey, http::loopback_client, ssz};
 
 async fn start() -> Devnet {
     Devnet::start(DevnetConfig {
@@ -250,4 +250,44 @@ async fn nodes_can_be_made_to_sync_and_to_claim_another_chain() {
     assert_eq!(contract["data"]["address"], json!(devnet.deployment().deposit_contract));
     let spec = beacon.get("/eth/v1/config/spec").await;
     assert_eq!(spec["data"]["SLOTS_PER_EPOCH"], "4");
+}
+
+#[tokio::test]
+async fn who_is_at_work_is_said_for_the_epochs_around_the_head() {
+    let devnet = start().await;
+    let beacon = Beacon::of(&devnet);
+    let (idle, live) = (
+        devnet.foreign_deposit().await.unwrap(),
+        devnet.foreign_deposit().await.unwrap(),
+    );
+    devnet.beacon().set_live([live]);
+    let head = beacon.get("/eth/v1/node/syncing").await;
+    let epoch = number(&head["data"]["head_slot"]) / 4;
+    let ask = async |epoch: u64, indexes: Value| {
+        beacon
+            .post(&format!("/eth/v1/validator/liveness/{epoch}"), &indexes)
+            .await
+    };
+    let (status, said) = ask(epoch, json!(["0", "1"])).await;
+    assert_eq!(status, 200, "{said}");
+    let expected = json!({"data": [{"index": "0", "is_live": false}, {"index": "1", "is_live": true}]});
+    assert_eq!(said, expected, "{idle} and {live}");
+    assert_eq!(ask(epoch + 100, json!(["0"])).await.0, 400);
+    assert_eq!(ask(epoch, json!(["2"])).await.0, 400, "nobody has index 2");
+    devnet.beacon().set_tracks_liveness(false);
+    assert_eq!(ask(epoch, json!(["0"])).await.0, 501);
+}
+
+#[tokio::test]
+async fn a_vault_with_a_past_remembers_what_it_is_told() {
+    let devnet = start().await;
+    let vault = devnet.chain().create_past_vault().await.unwrap();
+    let keys = [1, 2].map(FixedBytes::<48>::repeat_byte);
+    devnet.chain().remember(vault, Past::V2, &keys[..1]).await.unwrap();
+    devnet.chain().remember(vault, Past::V1, &keys[1..]).await.unwrap();
+    let told: Vec<_> = devnet.registered(vault).await.unwrap();
+    let told: Vec<_> = told.into_iter().map(|registered| registered.public_key).collect();
+    assert_eq!(told, keys.map(|key| key.to_string()));
+    let pool = devnet.chain().create_legacy_pool().await.unwrap();
+    devnet.chain().remember(pool, Past::LegacyPool, &keys).await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! Making validator keystores and their deposit data.
 
-use std::{collections::HashSet, fs, num::NonZeroU32, ops::Range, path::PathBuf};
+use std::{collections::HashSet, convert::Infallible, fs, num::NonZeroU32, ops::Range, path::PathBuf};
 
 use rand_core::CryptoRng;
 use sw_deposit_data::{DepositDataFile, DepositEntry, VerifyError};
@@ -133,7 +133,7 @@ where
 
     let new_keys = next_keys(request, &config, &keys, progress)?;
     let first = new_keys.first().map_or(config.mnemonic_next_index, |key| key.index);
-    let deposit_data = sign_deposits(request, &new_keys, progress)?;
+    let deposit_data = sign_deposits(&new_keys, request.vault, request.network, request.workers, progress);
     deposit_data.verify(request.vault, request.network, rng)?;
 
     let json = deposit_data.to_json();
@@ -238,17 +238,22 @@ fn derive_keys(
     Ok(derived)
 }
 
-fn sign_deposits(
-    request: &CreateKeys<'_>,
+pub(crate) fn sign_deposits(
     keys: &[NewKey],
+    vault: Address,
+    network: &NetworkSpec,
+    workers: Workers,
     progress: &impl Progress,
-) -> Result<DepositDataFile, CreateKeysError> {
+) -> DepositDataFile {
     progress.begin(Stage::DepositData, keys.len());
-    let entries = map_in_parallel(request.workers.threads(), keys, |key| {
-        let entry = DepositEntry::sign(&key.secret, request.vault, request.network);
+    let signed = map_in_parallel(workers.threads(), keys, |key| {
+        let entry = DepositEntry::sign(&key.secret, vault, network);
         progress.advance(Stage::DepositData);
-        Ok::<_, CreateKeysError>(entry)
-    })?;
+        Ok::<_, Infallible>(entry)
+    });
     progress.finish(Stage::DepositData);
-    Ok(DepositDataFile::new(entries))
+    match signed {
+        Ok(entries) => DepositDataFile::new(entries),
+        Err(never) => match never {},
+    }
 }

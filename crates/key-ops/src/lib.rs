@@ -7,6 +7,7 @@ mod keystore_files;
 mod mnemonic;
 mod open_keys;
 mod progress;
+mod recover;
 mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
@@ -16,4 +17,7 @@ pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};
+pub use recover::{
+    FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, present_config, restore, search, unused_keys,
+};
 pub use workers::Workers;

@@ -12,6 +12,8 @@ pub enum Stage {
     Keystores,
     /// Looking for the indices of known public keys. How many will be tried may not be known: the total is 0 then.
     Searching,
+    /// Reading from the chain which keys are registered; what is counted are ranges of blocks.
+    Registrations,
     /// Opening keystores that are there.
     Opening,
 }

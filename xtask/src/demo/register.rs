@@ -4,17 +4,17 @@ use std::{path::Path, time::Duration};
 
 use sw_devnet::{Devnet, DevnetConfig, person::Person};
 
-use super::{Outcome, VaultOutcome};
+use super::{Registrations, VaultOutcome};
 use crate::Failure;
 
 /// One registration takes a few slots of one second; the rest is room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A clean stop takes at most this long.
-const STOP: Duration = Duration::from_secs(5);
+pub(super) const STOP: Duration = Duration::from_secs(5);
 /// The exit status of a program that was told to stop and did (128 + SIGTERM).
 const STOPPED: i32 = 143;
 
-pub(super) async fn run(operator: &Path) -> Result<Outcome, Failure> {
+pub(super) async fn run(operator: &Path) -> Result<Registrations, Failure> {
     step("starting a network: execution node, contracts, beacon API, IPFS gateway, oracles");
     let devnet = Devnet::start(DevnetConfig::default()).await?;
     let home = tempfile::Builder::new().prefix("operator-demo-").tempdir()?.keep();
@@ -57,7 +57,7 @@ pub(super) async fn run(operator: &Path) -> Result<Outcome, Failure> {
         return Err("the last validators were not registered together".into());
     }
     devnet.stop().await;
-    Ok(Outcome {
+    Ok(Registrations {
         vaults: vec![VaultOutcome {
             address: vault.to_string(),
             version: 5,
@@ -72,7 +72,11 @@ pub(super) async fn run(operator: &Path) -> Result<Outcome, Failure> {
     })
 }
 
-async fn wait_for(devnet: &Devnet, count: usize, running: &sw_devnet::person::RunningOperator) -> Result<(), Failure> {
+pub(super) async fn wait_for(
+    devnet: &Devnet,
+    count: usize,
+    running: &sw_devnet::person::RunningOperator,
+) -> Result<(), Failure> {
     let seen = tokio::time::timeout(PATIENCE, devnet.wait_registered(devnet.vault(), count)).await;
     match seen {
         Ok(registered) => registered.map(drop).map_err(Failure::from),
@@ -85,6 +89,6 @@ async fn wait_for(devnet: &Devnet, count: usize, running: &sw_devnet::person::Ru
     }
 }
 
-fn step(text: &str) {
+pub(super) fn step(text: &str) {
     eprintln!("==> {text}");
 }

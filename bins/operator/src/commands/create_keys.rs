@@ -111,7 +111,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// What later versions of the original call `POOL_SIZE`.
-fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
+pub(super) fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
     let Some(value) = second_name("CONCURRENCY") else {
         return Ok(None);
     };

@@ -101,6 +101,8 @@ fn label(stage: Stage) -> &'static str {
         Stage::Keys => "Creating validator keys:",
         Stage::DepositData => "Generating deposit data JSON",
         Stage::Keystores => "Exporting validator keystores",
+        Stage::Searching => "Searching for validator keys",
+        Stage::Registrations => "Reading registrations from the chain",
         _ => "Working",
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod drop_in;
+mod recovers;
 mod refused;
 mod registers;
 mod runs;

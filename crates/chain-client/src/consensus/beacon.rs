@@ -100,6 +100,22 @@ impl Beacon {
         Ok(found.into_iter().map(BeaconValidator::from).collect())
     }
 
+    pub(super) async fn live_validators(&self, epoch: Epoch, indices: &[u64]) -> Result<Vec<u64>, EndpointFault> {
+        let path = format!("eth/v1/validator/liveness/{}", epoch.0);
+        let body = indices.iter().map(u64::to_string).collect::<serde_json::Value>();
+        let Envelope { data, .. } = self
+            .request::<Vec<LivenessAnswer>>(Method::POST, &path, &[], Some(&body))
+            .await?;
+        let mut wanted: BTreeSet<_> = indices.iter().copied().collect();
+        if !data.iter().all(|answer| wanted.remove(&answer.index.0)) || !wanted.is_empty() {
+            return Err(EndpointFault::Malformed(
+                "the liveness of other validators than those asked for".to_owned(),
+            ));
+        }
+        let live = data.into_iter().filter(|answer| answer.is_live);
+        Ok(live.map(|answer| answer.index.0).collect())
+    }
+
     async fn get<T: de::DeserializeOwned>(&self, path: &str) -> Result<Envelope<T>, EndpointFault> {
         self.request(Method::GET, path, &[], None).await
     }
@@ -215,6 +231,12 @@ struct ValidatorAnswer {
     balance: Decimal,
     status: String,
     validator: ValidatorMembers,
+}
+
+#[derive(Deserialize)]
+struct LivenessAnswer {
+    index: Decimal,
+    is_live: bool,
 }
 
 #[derive(Deserialize)]

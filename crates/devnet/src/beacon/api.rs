@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,6 +68,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/eth/v1/beacon/headers/{block}", get(header))
         .route("/eth/v2/beacon/blocks/{block}", get(block))
         .route("/eth/v1/beacon/pool/voluntary_exits", get(exits).post(submit_exit))
+        .route("/eth/v1/validator/liveness/{epoch}", post(liveness))
         .with_state(shared)
 }
 
@@ -215,6 +216,39 @@ async fn validator(State(shared): Api, Path((state, id)): Path<(String, String)>
     Ok(Json(all))
 }
 
+/// `postValidatorLiveness`: for the present epoch and those next to it, as Lighthouse and Lodestar answer.
+async fn liveness(State(shared): Api, Path(epoch): Path<String>, Json(indexes): Json<Vec<String>>) -> Answer {
+    if !shared.liveness.is_tracked() {
+        return Err(ApiError(
+            StatusCode::NOT_IMPLEMENTED,
+            "liveness is not tracked".to_owned(),
+        ));
+    }
+    if shared.syncing.load(Ordering::SeqCst) {
+        return Err(ApiError(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the node is syncing".to_owned(),
+        ));
+    }
+    let epoch: u64 = epoch
+        .parse()
+        .map_err(|_| refuse(format!("`{epoch}` is not an epoch")))?;
+    let head = shared.require_head().await?;
+    if epoch.abs_diff(head.epoch) > 1 {
+        return Err(refuse(format!("epoch {epoch} is too far from epoch {}", head.epoch)));
+    }
+    let mut registry = shared.registry.lock().await;
+    shared.advance(&mut registry, &head).await?;
+    let mut data = Vec::new();
+    for index in indexes {
+        let validator = index.parse().ok().and_then(|index| registry.validator(index));
+        let validator = validator.ok_or_else(|| refuse(format!("`{index}` is not the index of a validator")))?;
+        let is_live = shared.liveness.is_live(&validator.public_key);
+        data.push(json!({"index": index, "is_live": is_live}));
+    }
+    Ok(Json(json!({ "data": data })))
+}
+
 async fn exits(State(shared): Api) -> Json<Value> {
     let exits = shared.exits.lock().await;
     Json(json!({"data": exits.values().map(|exit| &exit.signed).collect::<Vec<_>>()}))
@@ -300,6 +334,11 @@ impl Shared {
         })
     }
 
+    fn status_of(&self, public_key: &FixedBytes<48>, truth: &'static str) -> &'static str {
+        let statuses = self.statuses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        statuses.get(public_key).copied().unwrap_or(truth)
+    }
+
     async fn validators(&self, state: &str, wanted: Wanted) -> Answer {
         let (head, block) = self.resolve(state).await?;
         let finalized = self.is_final(&head, &block);
@@ -335,7 +374,7 @@ impl Shared {
                 balance,
                 exits.get(&index).map(|exit| exit.epoch),
             );
-            let status = life.status(at.epoch);
+            let status = self.status_of(&validator.public_key, life.status(at.epoch));
             let matches = |wanted: &String| status == wanted || status.split('_').next() == Some(wanted);
             if statuses.as_ref().is_none_or(|statuses| statuses.iter().any(matches)) {
                 data.push(describe(index, validator, balance, &life, status));

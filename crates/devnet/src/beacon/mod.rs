@@ -6,12 +6,13 @@
 mod api;
 mod clock;
 mod exits;
+mod liveness;
 mod registry;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -64,6 +65,9 @@ struct Shared {
     registry: Mutex<registry::Registry>,
     exits: Mutex<BTreeMap<u64, exits::Exit>>,
     syncing: AtomicBool,
+    liveness: liveness::Liveness,
+    /// Validators that are said to be in another state of life than they are.
+    statuses: std::sync::Mutex<BTreeMap<FixedBytes<48>, &'static str>>,
 }
 
 impl BeaconNode {
@@ -79,6 +83,8 @@ impl BeaconNode {
             registry: Mutex::default(),
             exits: Mutex::default(),
             syncing: AtomicBool::new(false),
+            liveness: liveness::Liveness::default(),
+            statuses: std::sync::Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         let address = serve(api::router(Arc::clone(&shared)), &mut tasks).await?;
@@ -92,6 +98,25 @@ impl BeaconNode {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Makes it say that these validators, and no others, have been at work in the last epochs.
+    pub fn set_live(&self, public_keys: impl IntoIterator<Item = FixedBytes<48>>) {
+        self.shared.liveness.set_live(public_keys);
+    }
+
+    /// Makes it keep no track of who is at work, as nodes that are not told to do, or keep it again.
+    pub fn set_tracks_liveness(&self, tracks: bool) {
+        self.shared.liveness.set_tracked(tracks);
+    }
+
+    /// Makes it say that a validator is in this state of life, such as `exited_unslashed`, or tell the truth again.
+    pub fn set_status(&self, public_key: FixedBytes<48>, status: Option<&'static str>) {
+        let mut statuses = self.shared.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        match status {
+            Some(status) => statuses.insert(public_key, status),
+            None => statuses.remove(&public_key),
+        };
     }
 
     /// Makes it say that it is still syncing, or no longer.
