@@ -198,8 +198,8 @@ pub(super) fn kept(restored: &Restored, ui: &Ui) {
     match restored.left_behind {
         Some(0) => {}
         Some(count) => ui.warn(format_args!(
-            "{count} of them are of keys that the vault has not registered, and are in use no more: copy what is needed \
-             back, or have it restored with `--restore-deposit-data`"
+            "{count} of them are of keys that were not restored, exited or not registered yet, and are in use no more: \
+             copy back what is needed, or restore unused keys with `--restore-deposit-data`"
         )),
         None => ui.warn("not all of them could be read: whether each of their keys is restored is not known"),
     }
