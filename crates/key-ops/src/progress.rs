@@ -1,6 +1,6 @@
 //! What a person may be shown while keys are made.
 
-/// A part of [`crate::create_keys`] that counts keys.
+/// A part of the work that counts keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -10,6 +10,10 @@ pub enum Stage {
     DepositData,
     /// Encrypting each, and opening the result again.
     Keystores,
+    /// Looking for the indices of known public keys. How many will be tried may not be known: the total is 0 then.
+    Searching,
+    /// Opening keystores that are there.
+    Opening,
 }
 
 /// Is told how far the work has come, from any of its threads.
