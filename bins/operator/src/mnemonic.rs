@@ -35,7 +35,7 @@ impl MnemonicArgs {
         }
         match self.mnemonic_file {
             Some(path) if path.as_os_str() == "-" => {
-                accept(&ui.secret_from_stdin(question)?, "the mnemonic on standard input")
+                accept(&ui.phrase_from_stdin(question)?, "the mnemonic on standard input")
             }
             Some(path) if is_phrase(&path) => Err(CliError::new(
                 Kind::Usage,
@@ -49,7 +49,7 @@ impl MnemonicArgs {
                 })?;
                 accept(&words, &format!("the mnemonic in `{}`", path.display()))
             }
-            None => ui.secret(question, |words| Mnemonic::parse(words.expose_secret())),
+            None => ui.phrase(question, |words| Mnemonic::parse(words.expose_secret())),
         }
     }
 }

@@ -145,7 +145,7 @@ fn the_words_leave_the_screen_when_the_person_gives_up() {
     session.send(ControlCode::EndOfText).expect("typed");
     let (rest, code) = end(session);
     assert_eq!(code, 130);
-    assert!(rest.starts_with("\x1b[?1049l"), "{rest}");
+    assert!(rest.starts_with("\x1b[H\x1b[J\x1b[?2004l\x1b[?1049l"), "{rest}");
     assert!(!data_dir.path().join(VAULT).exists());
 }
 

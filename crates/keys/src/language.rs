@@ -71,9 +71,12 @@ impl Language {
     /// accents and Unicode form. In each list no two words share them.
     pub(crate) fn find(self, typed: &str) -> Option<usize> {
         let letters = first_letters(typed);
-        let (word, index) = self.beginning_with(&letters).first()?;
-        let decided = letters.chars().count() == TELLING_LETTERS || *word == *letters;
-        decided.then_some(*index)
+        let decided = letters.chars().count() == TELLING_LETTERS;
+        let found = self.completing(&letters).iter().find(|(word, _)| match decided {
+            true => first_letters(word) == letters,
+            false => letters.nfd().eq(word.chars()),
+        });
+        found.map(|(_, index)| *index)
     }
 
     /// The word that a typed text stands for: in full, or shortened to its first four letters or more.
@@ -84,19 +87,19 @@ impl Language {
     /// The words that begin with the letters of `typed`, whatever their case, accents and Unicode form; a word that
     /// `typed` has in full comes first.
     pub fn completions(self, typed: &str) -> impl Iterator<Item = &'static str> {
-        let mut letters = Zeroizing::new(String::with_capacity(typed.len() * 4));
-        letters.extend(plain_letters(typed));
-        let found = self.beginning_with(&letters);
+        let found = self.completing(typed);
         found
             .iter()
             .filter_map(move |(_, index)| self.words().get(*index).copied())
     }
 
-    fn beginning_with(self, letters: &str) -> &'static [(String, usize)] {
+    fn completing(self, typed: &str) -> &'static [(String, usize)] {
+        let mut letters = Zeroizing::new(String::with_capacity(typed.len() * 4));
+        letters.extend(plain_letters(typed));
         let table = self.plain_words();
-        let start = table.partition_point(|(word, _)| word.as_str() < letters);
+        let start = table.partition_point(|(word, _)| word.as_str() < letters.as_str());
         let rest = table.get(start..).unwrap_or_default();
-        let length = rest.partition_point(|(word, _)| word.starts_with(letters));
+        let length = rest.partition_point(|(word, _)| word.starts_with(letters.as_str()));
         rest.get(..length).unwrap_or_default()
     }
 
@@ -167,19 +170,27 @@ impl FromStr for Language {
     }
 }
 
-/// The letters without case, and without the accents that no list needs to tell its words apart. The marks of Korean are
-/// letters, and put together into syllables.
+/// The letters without case, and without the accents that no list needs to tell its words apart. Those of Korean are not put
+/// together into syllables, so that a word begins with any part of its first.
 fn plain_letters(text: &str) -> impl Iterator<Item = char> {
     text.chars()
         .flat_map(char::to_lowercase)
         .nfkd()
         .filter(|letter| !ACCENTS.contains(letter))
-        .nfc()
 }
 
 fn first_letters(text: &str) -> Zeroizing<String> {
     let mut letters = Zeroizing::new(String::with_capacity(TELLING_LETTERS * 4));
-    letters.extend(plain_letters(text).take(TELLING_LETTERS));
+    if text.is_ascii() {
+        // The same, and ten times as fast.
+        letters.extend(
+            text.chars()
+                .take(TELLING_LETTERS)
+                .map(|letter| letter.to_ascii_lowercase()),
+        );
+    } else {
+        letters.extend(plain_letters(text).nfc().take(TELLING_LETTERS));
+    }
     letters
 }
 
@@ -199,7 +210,7 @@ mod tests {
                 assert_eq!(language.find(word), Some(index), "{language} {word}");
                 let short: String = word.nfkc().take(4).collect();
                 assert_eq!(language.find(&short), Some(index), "{language} {short}");
-                let plain: String = plain_letters(word).take(4).collect();
+                let plain: String = plain_letters(word).nfc().take(4).collect();
                 assert_eq!(language.find(&plain), Some(index), "{language} {plain}");
             }
         }
