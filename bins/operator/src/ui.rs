@@ -34,6 +34,7 @@ pub(crate) struct Ui {
     stdin_is_terminal: bool,
     stderr_is_terminal: bool,
     dumb: bool,
+    verbose: bool,
     color_out: bool,
     color_err: bool,
     /// How long words are shown without a key being pressed.
@@ -42,7 +43,7 @@ pub(crate) struct Ui {
 
 impl Ui {
     /// Looks at the streams and the environment.
-    pub(crate) fn new(color: ColorWhen) -> Self {
+    pub(crate) fn new(color: ColorWhen, verbose: bool) -> Self {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colored = |is_terminal: bool| match color {
@@ -55,6 +56,7 @@ impl Ui {
             stdin_is_terminal,
             stderr_is_terminal,
             dumb,
+            verbose,
             color_out: colored(io::stdout().is_terminal()),
             color_err: colored(stderr_is_terminal),
             patience: env::var("MNEMONIC_HIDE_AFTER")
@@ -70,6 +72,7 @@ impl Ui {
             stdin_is_terminal: false,
             stderr_is_terminal: false,
             dumb: true,
+            verbose: false,
             color_out: false,
             color_err: false,
             patience: PATIENCE,
