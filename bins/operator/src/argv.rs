@@ -1,7 +1,7 @@
 //! A mnemonic among the arguments: taken out before anything copies it, and wiped where other users see it.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, OpenOptions},
     io,
     os::unix::fs::FileExt,
@@ -21,10 +21,16 @@ pub(crate) fn args() -> Vec<OsString> {
     let starts: Vec<usize> = (0..=args.len())
         .map(|end| args.iter().take(end).map(|arg| arg.len() + 1).sum())
         .collect();
-    if let Some(words) = extract(&mut args) {
+    let hide = |first: usize, end: usize| {
         let offset = |at: usize| starts.get(at).copied().unwrap_or_default();
         // Without it they are seen as long as the process lives, of which the person is warned anyway.
-        let _ = wipe(offset(words.first), offset(words.end) - 1);
+        let _ = wipe(offset(first), offset(end).saturating_sub(1));
+    };
+    for misplaced in replace_misplaced(&mut args) {
+        hide(misplaced, misplaced + 1);
+    }
+    if let Some(words) = extract(&mut args) {
+        hide(words.first, words.end);
         *MNEMONIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(words.text);
     }
     args
@@ -68,6 +74,30 @@ fn extract(args: &mut Vec<OsString>) -> Option<Words> {
     Some(Words { text, first, end })
 }
 
+/// Replaces the phrases that another flag was given, or none: an error would repeat them.
+fn replace_misplaced(args: &mut [OsString]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut behind_flag = false;
+    for (at, arg) in args.iter_mut().enumerate() {
+        let is_misplaced = !behind_flag && !arg.as_encoded_bytes().starts_with(FLAG_AND_VALUE.as_bytes());
+        behind_flag = arg == FLAG;
+        if is_misplaced && is_phrase(arg) {
+            let flag = arg.to_str().and_then(|text| text.strip_prefix("--")?.split_once('='));
+            let left = flag.map_or_else(String::new, |(name, _)| format!("--{name}="));
+            drop(Zeroizing::new(
+                std::mem::replace(arg, format!("{left}{MISPLACED}").into()).into_encoded_bytes(),
+            ));
+            found.push(at);
+        }
+    }
+    found
+}
+
+/// No name, address or number has twelve words.
+pub(crate) fn is_phrase(text: &OsStr) -> bool {
+    text == MISPLACED || text.to_string_lossy().split_whitespace().count() >= 12
+}
+
 /// Overwrites a part of what `/proc/<pid>/cmdline` shows.
 fn wipe(start: usize, end: usize) -> io::Result<()> {
     let stat = fs::read_to_string("/proc/self/stat")?;
@@ -84,6 +114,7 @@ fn wipe(start: usize, end: usize) -> io::Result<()> {
 const FLAG: &str = "--mnemonic";
 const FLAG_AND_VALUE: &str = "--mnemonic=";
 const TAKEN: &str = "(taken)";
+const MISPLACED: &str = "(a mnemonic)";
 /// proc(5): `arg_start` is field 48 of `stat`, and the first one after the name is field 3.
 const ARG_START: usize = 48 - 3;
 
@@ -117,6 +148,21 @@ mod tests {
         ] {
             assert_eq!(taken(line), (left.to_owned(), words()));
         }
+    }
+
+    #[test]
+    fn a_phrase_that_another_flag_was_given_is_not_repeated() {
+        let phrase = "a b c d e f g h i j k l";
+        let given = [
+            "x".to_owned(),
+            phrase.to_owned(),
+            format!("--vault={phrase}"),
+            FLAG.to_owned(),
+            phrase.to_owned(),
+        ];
+        let mut args: Vec<OsString> = given.iter().map(OsString::from).collect();
+        assert_eq!(replace_misplaced(&mut args), [1, 2]);
+        assert_eq!(args, ["x", MISPLACED, "--vault=(a mnemonic)", FLAG, phrase]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl MnemonicArgs {
             Some(path) if path.as_os_str() == "-" => {
                 accept(&ui.phrase_from_stdin(question)?, "the mnemonic on standard input")
             }
-            Some(path) if is_phrase(&path) => Err(CliError::new(
+            Some(path) if argv::is_phrase(path.as_os_str()) => Err(CliError::new(
                 Kind::Usage,
                 "`--mnemonic-file` was given the mnemonic itself, not the name of a file that holds it",
             )
@@ -58,11 +58,6 @@ impl MnemonicArgs {
             None => ui.phrase(question, |words| Mnemonic::parse(words.expose_secret())),
         }
     }
-}
-
-/// Nobody's file has a name of twelve words, and a name is repeated when there is no such file.
-fn is_phrase(path: &Path) -> bool {
-    path.to_string_lossy().split_whitespace().count() >= 12
 }
 
 fn warn_if_readable_by_others(path: &Path, ui: &Ui) {

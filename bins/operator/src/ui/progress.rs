@@ -77,9 +77,7 @@ impl Progress for Bars {
             if self.drawn && bar.last.elapsed() >= REDRAW {
                 bar.last = Instant::now();
                 bar.draw(&pace(bar.done, bar.total, bar.began.elapsed()));
-            } else if !self.drawn
-                && is_worth_a_line(bar.done - bar.said, bar.total, bar.began.elapsed(), bar.last.elapsed())
-            {
+            } else if !self.drawn && is_worth_a_line(bar, Instant::now()) {
                 (bar.last, bar.said) = (Instant::now(), bar.done);
                 let pace = pace(bar.done, bar.total, bar.began.elapsed());
                 write_stderr(format_args!("{} {}{pace}\n", bar.label, count(bar.done, bar.total)));
@@ -182,10 +180,11 @@ fn pace(done: usize, total: usize, elapsed: Duration) -> String {
     }
 }
 
-/// Where lines stay: one for each tenth, and one every ten seconds; none for what is done in a moment.
-fn is_worth_a_line(done_since: usize, total: usize, elapsed: Duration, since: Duration) -> bool {
-    let is_tenth = total > 0 && done_since >= total.div_ceil(10);
-    since >= PLAIN_LINES || (is_tenth && elapsed >= Duration::from_secs(1))
+/// Where lines stay: after ten seconds, one for each tenth or every ten seconds. The last is left to what follows.
+fn is_worth_a_line(bar: &Bar, now: Instant) -> bool {
+    let is_tenth = bar.total > 0 && bar.done - bar.said >= bar.total.div_ceil(10);
+    let lasts = now.duration_since(bar.began) >= PLAIN_LINES && bar.done != bar.total;
+    lasts && (is_tenth || now.duration_since(bar.last) >= PLAIN_LINES)
 }
 
 const REDRAW: Duration = Duration::from_millis(50);
@@ -233,17 +232,24 @@ mod tests {
 
     #[test]
     fn lines_that_stay_are_few() {
-        let worth = |done, total, elapsed, since| {
-            is_worth_a_line(
+        let began = Instant::now();
+        let worth = |done, said, total, seconds, since| {
+            let now = began + Duration::from_secs(seconds);
+            let bar = Bar {
+                label: "",
                 done,
                 total,
-                Duration::from_millis(elapsed),
-                Duration::from_millis(since),
-            )
+                columns: 80,
+                length: 0,
+                began,
+                last: now - Duration::from_secs(since),
+                said,
+            };
+            is_worth_a_line(&bar, now)
         };
-        assert!(!worth(100, 100, 900, 900));
-        assert!(!worth(9, 100, 2000, 2000) && worth(10, 100, 2000, 2000));
-        assert!(worth(1, 1000, 11_000, 10_000) && worth(1, 0, 11_000, 10_000));
-        assert!(!worth(500, 0, 9000, 9000));
+        assert!(!worth(99, 0, 100, 9, 9) && !worth(100, 90, 100, 20, 10));
+        assert!(!worth(59, 50, 100, 12, 2) && worth(60, 50, 100, 12, 2));
+        assert!(worth(51, 50, 1000, 20, 10) && worth(1, 0, 0, 20, 10));
+        assert!(!worth(500, 0, 0, 19, 9));
     }
 }

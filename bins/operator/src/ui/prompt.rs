@@ -9,7 +9,10 @@ use super::{
     terminal::{self, Line},
     write_stderr,
 };
-use crate::error::{CliError, Kind};
+use crate::{
+    argv,
+    error::{CliError, Kind},
+};
 
 /// A question, and the flag that answers it beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,10 @@ impl Ui {
             self.prompt(&prompt);
             let line = terminal::read_line().map_err(|error| unreadable(&error))?;
             let text = given_answer(line, question)?;
+            if argv::is_phrase(text.expose_secret().as_ref()) {
+                self.reject("that is a mnemonic, and not what was asked for");
+                continue;
+            }
             let answer = match (text.expose_secret().trim(), question.default) {
                 ("", Some(default)) => parse(default),
                 (typed, _) => parse(typed),
