@@ -1,5 +1,8 @@
 //! What a person sees: results on stdout, everything said to them on stderr.
 
+mod keys;
+mod phrase;
+mod phrase_entry;
 mod progress;
 mod prompt;
 mod terminal;
@@ -8,7 +11,10 @@ use std::{
     env,
     fmt::{self, Display},
     io::{self, IsTerminal, Write},
+    time::Duration,
 };
+
+use zeroize::Zeroizing;
 
 pub(crate) use self::prompt::Question;
 use crate::error::{CliError, Kind};
@@ -28,13 +34,16 @@ pub(crate) struct Ui {
     stdin_is_terminal: bool,
     stderr_is_terminal: bool,
     dumb: bool,
+    verbose: bool,
     color_out: bool,
     color_err: bool,
+    /// How long words are shown without a key being pressed.
+    patience: Duration,
 }
 
 impl Ui {
     /// Looks at the streams and the environment.
-    pub(crate) fn new(color: ColorWhen) -> Self {
+    pub(crate) fn new(color: ColorWhen, verbose: bool) -> Self {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colored = |is_terminal: bool| match color {
@@ -47,8 +56,13 @@ impl Ui {
             stdin_is_terminal,
             stderr_is_terminal,
             dumb,
+            verbose,
             color_out: colored(io::stdout().is_terminal()),
             color_err: colored(stderr_is_terminal),
+            patience: env::var("MNEMONIC_HIDE_AFTER")
+                .ok()
+                .and_then(|seconds| seconds.parse().ok())
+                .map_or(PATIENCE, Duration::from_secs),
         }
     }
 
@@ -58,8 +72,10 @@ impl Ui {
             stdin_is_terminal: false,
             stderr_is_terminal: false,
             dumb: true,
+            verbose: false,
             color_out: false,
             color_err: false,
+            patience: PATIENCE,
         }
     }
 
@@ -69,6 +85,30 @@ impl Ui {
         writeln!(stdout, "{line}")
             .and_then(|()| stdout.flush())
             .map_err(|error| CliError::caused_by(Kind::Failed, "cannot write the result to standard output", &error))
+    }
+
+    /// Prints a secret as a line of the result, past the buffer of standard output, which would keep a copy.
+    pub(crate) fn secret_result(&self, secret: &str) -> Result<(), CliError> {
+        let stdout = io::stdout().lock();
+        let mut left = Zeroizing::new(String::with_capacity(secret.len() + 1));
+        left.push_str(secret);
+        left.push('\n');
+        let mut left = left.as_bytes();
+        while !left.is_empty() {
+            match rustix::io::write(&stdout, left) {
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    let error = io::Error::from(error);
+                    return Err(CliError::caused_by(
+                        Kind::Failed,
+                        "cannot write the result to standard output",
+                        &error,
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Says something.
@@ -141,6 +181,7 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(300);
 const RED: &str = "1;31";
 const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";

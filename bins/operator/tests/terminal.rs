@@ -145,7 +145,7 @@ fn the_words_leave_the_screen_when_the_person_gives_up() {
     session.send(ControlCode::EndOfText).expect("typed");
     let (rest, code) = end(session);
     assert_eq!(code, 130);
-    assert!(rest.starts_with("\x1b[?1049l"), "{rest}");
+    assert!(rest.starts_with("\x1b[H\x1b[J\x1b[?2004l\x1b[?1049l"), "{rest}");
     assert!(!data_dir.path().join(VAULT).exists());
 }
 
@@ -204,4 +204,149 @@ fn no_color_leaves_results_plain_on_a_terminal() {
     let (rest, code) = end(session);
     assert_eq!(code, 0, "{rest}");
     assert!(!rest.contains('\x1b'), "{rest}");
+}
+
+/// What an emulated terminal shows, and keeps of what scrolled away.
+fn screen(output: &[u8]) -> String {
+    let mut emulator = vt100::Parser::new(24, 80, 1000);
+    emulator.process(output);
+    let mut seen = emulator.screen().contents();
+    emulator.screen_mut().set_scrollback(1000);
+    for back in (0..=emulator.screen().scrollback()).rev() {
+        emulator.screen_mut().set_scrollback(back);
+        seen.push_str(&emulator.screen().contents());
+    }
+    // A terminal keeps its other screen when it is left: it is looked at, too.
+    emulator.process(b"\x1b[?47h");
+    seen + &emulator.screen().contents()
+}
+
+fn signal(name: &str, process: &str) {
+    let status = Command::new("kill").args([name, process]).status().expect("kill");
+    assert!(status.success());
+}
+
+const INIT: [&str; 7] = [
+    "init",
+    "--network",
+    "mainnet",
+    "--vault",
+    VAULT,
+    "--language",
+    "english",
+];
+
+#[test]
+fn no_word_stays_on_the_screen_or_above_it_however_the_showing_ends() {
+    let ends = [
+        ("key", 0),
+        ("ctrl-c", 130),
+        ("-INT", 2),
+        ("-TERM", 15),
+        ("-HUP", 1),
+        ("-QUIT", 3),
+    ];
+    for (end_by, expected) in ends {
+        let data_dir = tempfile::tempdir().expect("a directory");
+        // Lines enough to scroll, so that there is something above the screen.
+        let mut session = script("seq 40; exec \"$@\"", &INIT, data_dir.path(), &[]);
+        let mut output = until(&mut session, "written down your mnemonic.").into_bytes();
+        let shown = String::from_utf8_lossy(&output).into_owned();
+        let line = shown.lines().find(|line| line.split_whitespace().count() == 24);
+        let words: Vec<&str> = line.expect("24 words").split_whitespace().collect();
+        assert!(screen(&output).contains(&words[..6].join(" ")), "the words are shown");
+        match end_by {
+            "key" => session.send("x").expect("typed"),
+            "ctrl-c" => session.send(ControlCode::EndOfText).expect("typed"),
+            name => signal(name, &session.get_process().pid().to_string()),
+        }
+        if end_by == "key" {
+            output.extend(until(&mut session, "\r\n: ").into_bytes());
+            session.send_line(words.join(" ")).expect("typed");
+        }
+        output.extend(session.expect(Eof).expect("an end").as_bytes());
+        let code = match session.get_process().wait().expect("a status") {
+            WaitStatus::Exited(_, code) => code,
+            WaitStatus::Signaled(_, signal, _) => signal as i32,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code, expected, "{end_by}");
+        let left = screen(&output);
+        assert!(left.contains("40"), "{left}");
+        let pairs = words.windows(2).map(|pair| pair.join(" "));
+        assert_eq!(pairs.filter(|pair| left.contains(pair)).count(), 0, "{end_by}: {left}");
+    }
+}
+
+#[test]
+fn a_signal_at_the_question_puts_the_terminal_back() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let data_dir = initialized();
+        let mut session = script(
+            "stty -g; sh -c 'echo id $$; exec \"$@\"' sh \"$@\"; echo code $?; stty -g",
+            &["create-wallet", "--vault", VAULT],
+            data_dir.path(),
+            &[],
+        );
+        let before = until(&mut session, "Enter the mnemonic for generating the wallet: ");
+        let id = before.lines().find_map(|line| line.strip_prefix("id "));
+        session.send("legal winner").expect("typed");
+        until(&mut session, "[2 words]");
+        signal(name, id.expect("an id").trim());
+        let (rest, _) = end(session);
+        let settings = before.lines().next().expect("the settings");
+        let lines: Vec<_> = rest
+            .lines()
+            .filter(|line| line.starts_with("code") || line.contains(':'))
+            .collect();
+        assert_eq!(lines, [&format!("code {code}"), settings], "{rest}");
+        assert!(!rest.contains("winner"), "{rest}");
+    }
+}
+
+#[test]
+fn words_nobody_looks_at_are_hidden_and_come_back_with_a_key() {
+    let data_dir = tempfile::tempdir().expect("a directory");
+    let mut session = script("\"$@\"", &INIT, data_dir.path(), &[("MNEMONIC_HIDE_AFTER", "1")]);
+    let mut output = until(&mut session, "see them again.").into_bytes();
+    let shown = String::from_utf8_lossy(&output).into_owned();
+    let line = shown.lines().find(|line| line.split_whitespace().count() == 24);
+    let beginning: Vec<&str> = line.expect("24 words").split_whitespace().take(3).collect();
+    assert!(!screen(&output).contains(&beginning.join(" ")));
+    session.send("x").expect("typed");
+    output.extend(until(&mut session, "written down your mnemonic.").into_bytes());
+    assert!(screen(&output).contains(&beginning.join(" ")));
+    session.send(ControlCode::EndOfText).expect("typed");
+    assert_eq!(end(session).1, 130);
+}
+
+#[test]
+fn a_phrase_is_typed_word_by_word_and_leaves_nothing() {
+    let data_dir = initialized();
+    let mut session = operator(&["create-wallet", "--vault", VAULT], data_dir.path());
+    let mut output = until(&mut session, "Enter the mnemonic for generating the wallet: ").into_bytes();
+    session.send("legal wi\t").expect("typed");
+    output.extend(until(&mut session, "Word 2: wi").into_bytes());
+    session.send("nn ").expect("typed");
+    output.extend(until(&mut session, "Word 3: ").into_bytes());
+    assert!(!screen(&output).contains("winn"), "an accepted word is masked");
+    session.send("thax").expect("typed");
+    output.extend(until(&mut session, "Word 3: thax").into_bytes());
+    assert!(screen(&output).contains("No such word."), "{}", screen(&output));
+    // A bracketed paste, a word on each line.
+    session.send("\x7fnk ").expect("typed");
+    let rest: Vec<&str> = PHRASE.split(' ').skip(3).collect();
+    session
+        .send(format!("\x1b[200~{}\n\x1b[201~", rest.join("\n")))
+        .expect("typed");
+    output.extend(until(&mut session, "Enter: done.").into_bytes());
+    session.send_line("").expect("typed");
+    output.extend(session.expect(Eof).expect("an end").as_bytes());
+    let left = screen(&output);
+    assert!(left.contains("0x58A57ed9d8d624cBD12e2C467D34787555bB1b25"), "{left}");
+    assert_eq!(
+        PHRASE.split(' ').filter(|word| left.contains(word)).count(),
+        0,
+        "{left}"
+    );
 }

@@ -64,7 +64,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let mnemonic = Mnemonic::generate(language, &mut host::randomness());
 
     if args.no_verify {
-        ui.result(mnemonic.expose_phrase())?;
+        ui.secret_result(mnemonic.expose_phrase())?;
     } else {
         have_it_written_down(&mnemonic, ui)?;
     }
@@ -90,7 +90,7 @@ fn have_it_written_down(mnemonic: &Mnemonic, ui: &Ui) -> Result<(), CliError> {
     };
     loop {
         ui.show_until_key(&text, "Press any key when you have written down your mnemonic.")?;
-        if ui.secret(question, |typed| Ok::<_, &str>(same_phrase(mnemonic, typed)))? {
+        if ui.phrase(question, |typed| Ok::<_, &str>(same_phrase(mnemonic, typed)))? {
             ui.say("done.");
             return Ok(());
         }

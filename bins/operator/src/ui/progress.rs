@@ -11,18 +11,25 @@ use sw_key_ops::{Progress, Stage};
 
 use super::{Ui, write_stderr};
 
-/// A bar for each stage on a terminal; elsewhere only the label of each.
+/// A bar for each stage on a terminal; elsewhere its label, and a line now and then when it takes long.
 pub(crate) struct Bars {
     drawn: bool,
+    verbose: bool,
     bar: Mutex<Option<Bar>>,
 }
 
 struct Bar {
     label: &'static str,
     done: usize,
+    /// 0 when nobody knows.
     total: usize,
-    cells: usize,
+    columns: usize,
+    /// The length of what is on the line now.
+    length: usize,
+    began: Instant,
     last: Instant,
+    /// How much was done when that was last said in a line of its own.
+    said: usize,
 }
 
 impl Ui {
@@ -30,6 +37,7 @@ impl Ui {
     pub(crate) fn bars(&self) -> Bars {
         Bars {
             drawn: self.stderr_is_terminal && !self.dumb,
+            verbose: self.verbose,
             bar: Mutex::new(None),
         }
     }
@@ -43,54 +51,78 @@ impl Bars {
 
 impl Progress for Bars {
     fn begin(&self, stage: Stage, total: usize) {
-        let label = label(stage);
-        if !self.drawn {
-            write_stderr(format_args!("{label}\n"));
-            return;
-        }
-        let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
-        let bar = Bar {
-            label,
+        let now = Instant::now();
+        let size = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0);
+        let mut bar = Bar {
+            label: label(stage),
             done: 0,
             total,
-            cells: cells(columns, label, total),
-            last: Instant::now(),
+            columns: size.map_or(80, |size| usize::from(size.ws_col)),
+            length: 0,
+            began: now,
+            last: now,
+            said: 0,
         };
-        bar.draw();
+        if self.drawn {
+            bar.draw("");
+        } else {
+            write_stderr(format_args!("{}\n", bar.label));
+        }
         *self.bar() = Some(bar);
     }
 
     fn advance(&self, _stage: Stage) {
         if let Some(bar) = self.bar().as_mut() {
             bar.done += 1;
-            if bar.last.elapsed() >= REDRAW {
+            if self.drawn && bar.last.elapsed() >= REDRAW {
                 bar.last = Instant::now();
-                bar.draw();
+                bar.draw(&pace(bar.done, bar.total, bar.began.elapsed()));
+            } else if !self.drawn && is_worth_a_line(bar, Instant::now()) {
+                (bar.last, bar.said) = (Instant::now(), bar.done);
+                let pace = pace(bar.done, bar.total, bar.began.elapsed());
+                write_stderr(format_args!("{} {}{pace}\n", bar.label, count(bar.done, bar.total)));
             }
         }
     }
 
     fn finish(&self, _stage: Stage) {
-        if let Some(bar) = self.bar().take() {
-            bar.draw();
-            write_stderr(format_args!("\n"));
+        if let Some(mut bar) = self.bar().take() {
+            if self.drawn {
+                bar.draw("");
+                write_stderr(format_args!("\n"));
+            }
+            if self.verbose {
+                let took = bar.began.elapsed().as_secs_f64();
+                write_stderr(format_args!("{} took {took:.1} s for {}\n", bar.label, bar.done));
+            }
         }
     }
 }
 
 impl Bar {
-    fn draw(&self) {
-        write_stderr(format_args!(
-            "\r{}",
-            line(self.label, self.done, self.total, self.cells)
-        ));
+    /// Writes over what was drawn before. `pace` is left out where it does not fit.
+    fn draw(&mut self, pace: &str) {
+        let mut line = line(
+            self.label,
+            self.done,
+            self.total,
+            cells(self.columns, self.label, self.total),
+        );
+        if line.len() + pace.len() < self.columns {
+            line.push_str(pace);
+        }
+        if line.len() < self.length {
+            write_stderr(format_args!("\r{:1$}", "", self.length));
+        }
+        write_stderr(format_args!("\r{line}"));
+        self.length = line.len();
     }
 }
 
 /// An error is not said in the middle of a bar.
 impl Drop for Bars {
     fn drop(&mut self) {
-        if self.bar().is_some() {
+        if self.drawn && self.bar().is_some() {
             write_stderr(format_args!("\n"));
         }
     }
@@ -116,6 +148,9 @@ fn cells(columns: usize, label: &str, total: usize) -> usize {
 }
 
 fn line(label: &str, done: usize, total: usize, cells: usize) -> String {
+    if total == 0 {
+        return format!("{label} {done}");
+    }
     let full = (cells * done).checked_div(total).map_or(cells, |full| full.min(cells));
     format!(
         "{label} [{}{}] {done}/{total}",
@@ -124,7 +159,38 @@ fn line(label: &str, done: usize, total: usize, cells: usize) -> String {
     )
 }
 
+fn count(done: usize, total: usize) -> String {
+    match total {
+        0 => done.to_string(),
+        _ => format!("{done}/{total}"),
+    }
+}
+
+/// How fast it goes and how long it will take, for what takes longer than a second.
+fn pace(done: usize, total: usize, elapsed: Duration) -> String {
+    if elapsed < Duration::from_secs(1) || done == 0 {
+        return String::new();
+    }
+    let rate = done as f64 / elapsed.as_secs_f64();
+    let digits = if rate < 10.0 { 1 } else { 0 };
+    let left = total.saturating_sub(done) as f64 / rate;
+    match (total, left.ceil() as u64) {
+        (0, _) | (_, 0) => format!(", {rate:.digits$}/s"),
+        (_, seconds @ ..=99) => format!(", {rate:.digits$}/s, {seconds} s left"),
+        (_, seconds @ ..=5999) => format!(", {rate:.digits$}/s, {} min left", seconds.div_ceil(60)),
+        (_, seconds) => format!(", {rate:.digits$}/s, {:.1} h left", seconds as f64 / 3600.0),
+    }
+}
+
+/// Where lines stay: after ten seconds, one for each tenth or every ten seconds. The last is left to what follows.
+fn is_worth_a_line(bar: &Bar, now: Instant) -> bool {
+    let is_tenth = bar.total > 0 && bar.done - bar.said >= bar.total.div_ceil(10);
+    let lasts = now.duration_since(bar.began) >= PLAIN_LINES && bar.done != bar.total;
+    lasts && (is_tenth || now.duration_since(bar.last) >= PLAIN_LINES)
+}
+
 const REDRAW: Duration = Duration::from_millis(50);
+const PLAIN_LINES: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -146,5 +212,46 @@ mod tests {
             assert!(length < columns || cells == 0, "{columns}");
             assert!(cells <= 36);
         }
+    }
+
+    #[test]
+    fn rate_and_remaining_time_are_told_after_a_second() {
+        let pace = |done, total, millis| pace(done, total, Duration::from_millis(millis));
+        assert_eq!(pace(5, 10, 999), "");
+        assert_eq!(pace(0, 10, 5000), "");
+        assert_eq!(pace(5, 10, 2000), ", 2.5/s, 2 s left");
+        assert_eq!(pace(100, 10_000, 1000), ", 100/s, 99 s left");
+        assert_eq!(pace(100, 10_100, 1000), ", 100/s, 2 min left");
+        assert_eq!(pace(1, 10_001, 1000), ", 1.0/s, 2.8 h left");
+        assert_eq!(pace(300, 0, 2000), ", 150/s");
+        assert_eq!(pace(10, 10, 2000), ", 5.0/s");
+    }
+
+    #[test]
+    fn what_nobody_can_count_beforehand_has_no_bar() {
+        assert_eq!(line("Searching validator keys", 7, 0, 36), "Searching validator keys 7");
+    }
+
+    #[test]
+    fn lines_that_stay_are_few() {
+        let began = Instant::now();
+        let worth = |done, said, total, seconds, since| {
+            let now = began + Duration::from_secs(seconds);
+            let bar = Bar {
+                label: "",
+                done,
+                total,
+                columns: 80,
+                length: 0,
+                began,
+                last: now - Duration::from_secs(since),
+                said,
+            };
+            is_worth_a_line(&bar, now)
+        };
+        assert!(!worth(99, 0, 100, 9, 9) && !worth(100, 90, 100, 20, 10));
+        assert!(!worth(59, 50, 100, 12, 2) && worth(60, 50, 100, 12, 2));
+        assert!(worth(51, 50, 1000, 20, 10) && worth(1, 0, 0, 20, 10));
+        assert!(!worth(500, 0, 0, 19, 9));
     }
 }
