@@ -117,8 +117,10 @@ fn on_a_terminal(command: &mut Command) -> File {
 /// What is said up to and including `text`, which may not end a line.
 fn wait_for(stream: &mut File, text: &str) -> String {
     let mut said = String::new();
-    for byte in stream.bytes() {
-        said.push(char::from(byte.unwrap()));
+    let mut byte = [0];
+    // No more than that is taken: what follows is for others.
+    while stream.read(&mut byte).unwrap() > 0 {
+        said.push(char::from(byte[0]));
         if said.ends_with(text) {
             return said;
         }
