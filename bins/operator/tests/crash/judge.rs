@@ -72,7 +72,11 @@ fn judge_at(vault: &Vault, next: &[u32]) -> Finding {
     found.open += u32::from(mode(&vault.root) != 0o700);
     for (path, bytes) in &vault.old {
         let may_change = path.ends_with("config.json") || path.ends_with("deposit_data.json");
-        found.lost += u32::from(!may_change && fs::read(vault.root.join(path)).ok().as_ref() != Some(bytes));
+        let mut now = vault.root.join(path);
+        if vault.scenario.name == "recover" && path.starts_with("keystores") {
+            now = vault.root.join("keystores.bak-1").join(path.file_name().unwrap());
+        }
+        found.lost += u32::from(!may_change && fs::read(now).ok().as_ref() != Some(bytes));
     }
     let Some(config) = json(&vault.root.join("config.json"), &mut found) else {
         found.lost += 1;
@@ -81,6 +85,7 @@ fn judge_at(vault: &Vault, next: &[u32]) -> Finding {
     match vault.scenario.name {
         "create-keys" => judge_keys(vault, &config, next, &mut found),
         "create-wallet" => judge_wallet(vault, &mut found),
+        "recover" => judge_recovered(vault, &config, &mut found),
         "init" => {
             let key = config["first_public_key"].as_str().unwrap_or_default();
             found.torn += u32::from(config["network"] != "hoodi" || key.len() != 98);
@@ -101,10 +106,15 @@ pub(crate) fn is_complete(vault: &Vault) -> bool {
 
 fn belongs(path: &Path) -> bool {
     let path = path.to_str().unwrap();
-    let numbered = |name: &str| {
-        let number = path.strip_prefix(name).and_then(|rest| rest.strip_prefix(".bak-"));
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let is_numbered = |name: &str| {
+        let number = first.strip_prefix(name).and_then(|rest| rest.strip_prefix(".bak-"));
         number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     };
+    if is_numbered("keystores") {
+        return rest.is_empty() || belongs(&Path::new("keystores").join(rest));
+    }
+    let numbered = |name: &str| rest.is_empty() && is_numbered(name);
     let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
     let names = [
         ".lock",
@@ -116,7 +126,9 @@ fn belongs(path: &Path) -> bool {
     let wallet = ["wallet", "wallet/wallet.json", "wallet/password.txt"];
     names.contains(&path)
         || wallet.contains(&path)
+        || path == "network.toml"
         || numbered("deposit_data.json")
+        || numbered("config.json")
         || path.starts_with("keystores/keystore-m_12381_3600_") && matches!(extension, Some("json" | "txt"))
 }
 
@@ -179,6 +191,34 @@ fn judge_deposits(vault: &Vault, expected: &[&str], next: u64, found: &mut Findi
         of_all.extend(keys);
     }
     found.lost += u32::from(u64::try_from(of_all.len()).unwrap() != next);
+}
+
+/// The keys 0 and 2 are there; what was there before is kept whole.
+fn judge_recovered(vault: &Vault, config: &Value, found: &mut Finding) {
+    let figures = fixture("original-v1.json");
+    let deposits = list(&figures["deposit_data"]["mainnet"]);
+    let expected = [0, 2].map(|index| (format!("m/12381/3600/{index}/0/0"), text(&deposits[index]["pubkey"])));
+    found.lost += u32::from(config["mnemonic_next_index"] != 3);
+    found.torn += u32::from(config["network"] != vault.scenario.network());
+    let keystores: Vec<Value> = vault.keystores().iter().filter_map(|path| json(path, found)).collect();
+    let holds = |(path, key): &&(String, &str)| {
+        let is_it = |keystore: &&Value| keystore["path"] == path.as_str() && keystore["pubkey"] == *key;
+        keystores.iter().any(|keystore| is_it(&keystore))
+    };
+    let held = expected.iter().filter(holds).count();
+    found.lost += u32::try_from(expected.len() - held).unwrap();
+    found.duplicate += u32::try_from(keystores.len().saturating_sub(held)).unwrap();
+    let old = |name: &str| {
+        vault
+            .old
+            .iter()
+            .find(|(path, _)| path.ends_with(name))
+            .map(|(_, bytes)| bytes.clone())
+    };
+    let now = |name: &str| fs::read(vault.root.join(name)).ok();
+    found.lost += u32::from(now("keystores/password.txt") != old("password.txt"));
+    found.lost += u32::from(now("config.json.bak-1") != old("config.json"));
+    found.lost += u32::from(now("deposit_data.json") != old("deposit_data.json"));
 }
 
 fn judge_wallet(vault: &Vault, found: &mut Finding) {

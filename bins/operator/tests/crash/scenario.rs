@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -86,11 +87,78 @@ pub(crate) const INIT: Scenario = Scenario {
     count: 0,
 };
 
+/// The keys 0 and 2, of which the vault's directory has the first alone.
+pub(crate) const RECOVER: Scenario = Scenario {
+    name: "recover",
+    arguments: &[
+        "recover",
+        "--vault",
+        VAULT,
+        "--network-config",
+        NETWORK_FILE,
+        "--execution-endpoints",
+        EXECUTION,
+        "--consensus-endpoints",
+        CONSENSUS,
+        "--mnemonic-file",
+        "-",
+        "--concurrency",
+        "1",
+        "--no-confirm",
+    ],
+    answers: PHRASE,
+    before: &[(&["create-keys", "--vault", VAULT, "--count", "1"], PHRASE)],
+    has_directory: true,
+    first: 1,
+    count: 0,
+};
+
+/// Those that need nobody else.
 pub(crate) const SCENARIOS: [&Scenario; 3] = [&CREATE_KEYS, &CREATE_WALLET, &INIT];
 
 const VAULT: &str = "0x3320ad928c20187602a2b2c04eeaa813fa899468";
+/// Stand for what [`Surroundings`] say.
+const NETWORK_FILE: &str = "<network file>";
+const EXECUTION: &str = "<execution node>";
+const CONSENSUS: &str = "<consensus node>";
 const PHRASE: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow\n";
-const CONFIG: &str = r#"{"network": "mainnet", "mnemonic_next_index": 0, "first_public_key": "0x90d317fa6a570715d34556f27f5b390a9c6b3deab4ef0092b45214e553f2302724d22324eeae418ba8b358cb108125ec"}"#;
+const CONFIG: &str = r#"{"network": "<network>", "mnemonic_next_index": 0, "first_public_key": "0x90d317fa6a570715d34556f27f5b390a9c6b3deab4ef0092b45214e553f2302724d22324eeae418ba8b358cb108125ec"}"#;
+
+/// The network that `recover` asks.
+pub(crate) struct Surroundings {
+    pub(crate) vault: String,
+    pub(crate) network: String,
+    pub(crate) network_file: PathBuf,
+    pub(crate) execution: String,
+    pub(crate) consensus: String,
+}
+
+/// Set by the test that has a network.
+pub(crate) static SURROUNDINGS: OnceLock<Surroundings> = OnceLock::new();
+
+impl Scenario {
+    fn surroundings(&self) -> Option<&'static Surroundings> {
+        SURROUNDINGS.get().filter(|_| self.name == "recover")
+    }
+
+    fn vault(&self) -> &'static str {
+        self.surroundings().map_or(VAULT, |around| &around.vault)
+    }
+
+    pub(crate) fn network(&self) -> &'static str {
+        self.surroundings().map_or("mainnet", |around| &around.network)
+    }
+
+    fn filled_in(&self, argument: &str) -> String {
+        match (argument, self.surroundings()) {
+            (VAULT, Some(around)) => around.vault.clone(),
+            (NETWORK_FILE, Some(around)) => around.network_file.display().to_string(),
+            (EXECUTION, Some(around)) => around.execution.clone(),
+            (CONSENSUS, Some(around)) => around.consensus.clone(),
+            (plain, _) => plain.to_owned(),
+        }
+    }
+}
 
 /// A data directory with the one vault.
 pub(crate) struct Vault {
@@ -104,7 +172,7 @@ pub(crate) struct Vault {
 impl Vault {
     fn empty(scenario: &'static Scenario) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
-        let root = data_dir.path().join(VAULT);
+        let root = data_dir.path().join(scenario.vault());
         Self {
             scenario,
             data_dir,
@@ -118,10 +186,15 @@ impl Vault {
         let mut vault = Self::empty(scenario);
         if scenario.has_directory {
             fs::DirBuilder::new().mode(0o700).create(&vault.root).unwrap();
-            write_private(&vault.root.join("config.json"), CONFIG.as_bytes());
+            let config = CONFIG.replace("<network>", scenario.network());
+            write_private(&vault.root.join("config.json"), config.as_bytes());
+        }
+        if let Some(around) = scenario.surroundings() {
+            let text = fs::read(&around.network_file).unwrap();
+            write_private(&vault.root.join("network.toml"), &text);
         }
         for (arguments, answers) in scenario.before {
-            let ended = finish(command(vault.data_dir.path(), arguments, None), answers);
+            let ended = finish(vault.command(arguments, None), answers);
             assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         }
         vault.old = crate::disk::files(&vault.root);
@@ -145,6 +218,25 @@ impl Vault {
         other
     }
 
+    /// The operator, where files would be open to everybody by default.
+    fn command(&self, arguments: &[&str], fault: Option<&Fault>) -> Command {
+        let operator = env!("CARGO_BIN_EXE_operator");
+        let arguments = arguments.iter().map(|argument| self.scenario.filled_in(argument));
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 000; exec \"$@\"", "sh"]);
+        if let Some(fault) = fault {
+            command.arg("strace").args(fault.options());
+        }
+        command.arg(operator).args(arguments);
+        command.env_clear().env("DATA_DIR", self.data_dir.path());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
     pub(crate) fn keystores(&self) -> Vec<PathBuf> {
         let files = crate::disk::files(&self.root.join("keystores"));
         let names = files.into_iter().map(|(name, _)| name);
@@ -161,37 +253,16 @@ impl Scenario {
 
     /// Runs it under strace, which brings the fault about.
     pub(crate) fn run_with(&self, vault: &Vault, fault: Option<&Fault>) -> Output {
-        finish(command(vault.data_dir.path(), self.arguments, fault), self.answers)
+        finish(vault.command(self.arguments, fault), self.answers)
     }
 
     /// Runs it for so long, and kills it.
     pub(crate) fn run_for(&self, vault: &Vault, moment: Duration) {
-        let mut child = start(command(vault.data_dir.path(), self.arguments, None), self.answers);
+        let mut child = start(vault.command(self.arguments, None), self.answers);
         std::thread::sleep(moment);
         child.kill().unwrap();
         child.wait().unwrap();
     }
-}
-
-/// The operator, where files would be open to everybody by default.
-pub(crate) fn command(data_dir: &Path, arguments: &[&str], fault: Option<&Fault>) -> Command {
-    let operator = env!("CARGO_BIN_EXE_operator");
-    let mut command = Command::new("sh");
-    command.args(["-c", "umask 000; exec \"$@\"", "sh"]);
-    if let Some(fault) = fault {
-        command.arg("strace").args(fault.options());
-    }
-    command
-        .arg(operator)
-        .args(arguments)
-        .env_clear()
-        .env("DATA_DIR", data_dir);
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
 }
 
 fn start(mut command: Command, answers: &str) -> Child {
