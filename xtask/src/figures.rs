@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 fn report(what: &str, measured: f64, limit: f64) {
     println!(
-        "{what:<52} {measured:>8.1}   limit {limit:.0}, {:.0} % of it",
+        "{what:<52} {measured:>8.1}   limit {limit}, {:.0} % of it",
         100.0 * measured / limit
     );
 }
