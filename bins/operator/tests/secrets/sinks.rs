@@ -56,6 +56,18 @@ fn with_passwords() -> Vault {
     vault
 }
 
+/// A node that nobody answers for.
+const NODE: &str = "http://planted-endpoint-user:planted-endpoint-password@127.0.0.1:1/planted-endpoint-path?key=planted-endpoint-query";
+
+fn recover<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let nodes = ["--execution-endpoints", NODE, "--consensus-endpoints", NODE];
+    [&["recover", "-v", "--vault", VAULT][..], &nodes, more].concat()
+}
+
+fn deposit_data<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["deposit-data", "verify", "-v", "--vault", VAULT][..], more].concat()
+}
+
 #[test]
 fn commands_and_their_failures_say_and_write_no_secret() {
     let mut planted = planted();
@@ -71,7 +83,10 @@ fn commands_and_their_failures_say_and_write_no_secret() {
     let keys = ["create-keys", "-v", "--vault", VAULT];
     let keys = |more: &[&'static str]| [&keys[..], &["--count", "1"], more].concat();
     let wallet = ["create-wallet", "-v", "--vault", VAULT];
+    let listed = file(&format!(r#"["{PHRASE}"]"#));
+    let listed = listed.path().to_str().unwrap();
     let line = format!("{PHRASE}\n");
+    let twice = format!("{PHRASE}\n{PHRASE}\n");
     let one_off = format!("{VAULT}\n{PHRASE}\n1\n");
     let longer = format!("{PHRASE} avocado\n");
     // Arguments, answers, exit code.
@@ -106,6 +121,39 @@ fn commands_and_their_failures_say_and_write_no_secret() {
         (vec!["create-keys", "--data-dir", PHRASE], "", 2),
         (vec!["create-keys", PHRASE], "", 2),
         (vec!["create-keys", "--env-file", broken], "", 2),
+        (vec!["init", "--vault", VAULT, "--network-config", words], "", 1),
+        (recover(&["--mnemonic", PHRASE, "--network", "mainnet"]), "", 1),
+        (recover(&["--mnemonic-file", typo]), "", 4),
+        (recover(&["--mnemonic-file", words, "--network-config", words]), "", 1),
+        (vec!["recover", "-v", "--vault", VAULT], &twice, 2),
+        (vec!["recover", "-v"], &one_off, 2),
+        (vec!["keystores", "list", "-v"], &line, 2),
+        (
+            vec![
+                "keystores",
+                "verify",
+                "-v",
+                "--vault",
+                VAULT,
+                "--keystores-password-file",
+                words,
+            ],
+            "",
+            4,
+        ),
+        (
+            vec!["merge-deposit-data", "-v", "-d", listed, "-d", words, "-m", "x"],
+            "",
+            1,
+        ),
+        (
+            vec!["merge-deposit-data", "-d", words, "-d", words, "-m", "x", "--no-verify"],
+            "",
+            1,
+        ),
+        (deposit_data(&["--deposit-data-file", words]), "", 1),
+        (deposit_data(&["--deposit-data-file", listed]), "", 1),
+        (deposit_data(&["--execution-endpoints", NODE]), "", 1),
         (vec!["network", "show", "-v", "mainnet"], "", 0),
         (
             vec![
