@@ -136,9 +136,10 @@ mod tests {
             Kind::Usage,
             Kind::Secret,
             Kind::Unsafe,
+            Kind::PartlyDone,
             Kind::Interrupted,
             Kind::Bug,
         ];
-        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 4, 6, 130, 70]);
+        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 4, 6, 7, 130, 70]);
     }
 }

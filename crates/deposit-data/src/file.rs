@@ -46,8 +46,10 @@ impl DepositDataFile {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let entries = deserializer
             .deserialize_seq(Entries)
-            .map_err(DepositDataFileError::Malformed)?;
-        deserializer.end().map_err(DepositDataFileError::Malformed)?;
+            .map_err(|error| DepositDataFileError::Malformed(without_content(error)))?;
+        deserializer
+            .end()
+            .map_err(|error| DepositDataFileError::Malformed(without_content(error)))?;
         Ok(Self { entries })
     }
 
@@ -59,6 +61,15 @@ impl DepositDataFile {
     /// The entries.
     pub fn entries(&self) -> &[DepositEntry] {
         &self.entries
+    }
+}
+
+/// What is wrong with the JSON, without what stands there instead: in the wrong file that may be a secret.
+pub(crate) fn without_content(error: serde_json::Error) -> serde_json::Error {
+    // serde's "invalid type: string \"..\", expected a list of deposits at line 1 column 7".
+    match error.to_string().rsplit_once(", expected ") {
+        Some((_found, expected)) if error.is_data() => serde_json::Error::custom(format_args!("expected {expected}")),
+        _ => error,
     }
 }
 

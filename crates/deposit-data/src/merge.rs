@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 use sw_spec::{ForkVersion, PublicKeyBytes, WithdrawalCredentials};
 
-use crate::DepositDataFile;
+use crate::{DepositDataFile, file::without_content};
 
 /// Why files cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,12 @@ pub fn merge(files: &[impl AsRef<[u8]>]) -> Result<String, MergeError> {
     let lists = files
         .iter()
         .enumerate()
-        .map(|(file, json)| elements(json.as_ref()).map_err(|source| MergeError::NotAList { file, source }))
+        .map(|(file, json)| {
+            elements(json.as_ref()).map_err(|source| MergeError::NotAList {
+                file,
+                source: without_content(source),
+            })
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
     let turns = (0..longest).flat_map(|turn| lists.iter().filter_map(move |list| list.get(turn)));

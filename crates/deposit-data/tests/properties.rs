@@ -272,6 +272,15 @@ fn what_is_not_a_deposit_data_file_says_where() {
         assert!(matches!(error, DepositDataFileError::Malformed(_)));
         cause
     };
+    let words = "walnut zebra trumpet";
+    for secret in [
+        format!(r#""{words}""#),
+        format!(r#"["{words}"]"#),
+        format!(r#"[{{"pubkey": "{words}", "signature": "{words}"}}]"#),
+    ] {
+        let said = refused(&secret);
+        assert!(said.contains("expected ") && !said.contains("walnut"), "{said}");
+    }
     let good = unsigned(2).to_json();
     assert!(refused("").starts_with("EOF"));
     assert!(refused("{}").contains("expected a list of deposits"));

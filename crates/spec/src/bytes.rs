@@ -12,6 +12,14 @@ pub struct ParseBytesError {
     shown: String,
 }
 
+/// Several words are no mistyped digits, but may be a phrase that nobody should see.
+fn shown(text: &str, length: usize) -> String {
+    if text.contains(char::is_whitespace) {
+        return "several words".to_owned();
+    }
+    text.chars().take(length).collect()
+}
+
 macro_rules! fixed_bytes {
     ($(#[$doc:meta])* $name:ident, $length:literal) => {
         $(#[$doc])*
@@ -75,7 +83,7 @@ macro_rules! fixed_bytes {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 hex::decode_to_array::<_, $length>(text).map(Self).map_err(|_| ParseBytesError {
                     expected: $length,
-                    shown: text.chars().take(2 * $length + 2).collect(),
+                    shown: shown(text, 2 * $length + 2),
                 })
             }
         }

@@ -7,8 +7,13 @@ use crate::{Network, NetworkSpec, networks::RETIRED_NETWORKS};
 #[non_exhaustive]
 pub enum NetworkFileError {
     /// It is not TOML of the expected shape.
-    #[error("the network file is not valid")]
-    Malformed(#[source] Box<toml::de::Error>),
+    #[error("the network file is not valid: line {line}: {reason}")]
+    Malformed {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there, without what stands there: in the wrong file that may be a secret.
+        reason: String,
+    },
     /// A member has a value no network can have.
     #[error("the network file's `{member}` must not be {value}")]
     Impossible {
@@ -35,6 +40,19 @@ pub enum NetworkFileError {
     },
 }
 
+fn malformed(text: &str, error: &toml::de::Error) -> NetworkFileError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    // serde's "invalid type: string \"..\", expected a string".
+    let reason = match error.message().rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
+        _ => error.message().to_owned(),
+    };
+    NetworkFileError::Malformed {
+        line: before.matches('\n').count() + 1,
+        reason,
+    }
+}
+
 impl NetworkSpec {
     /// Reads a network file.
     ///
@@ -43,7 +61,7 @@ impl NetworkSpec {
     /// A file that is malformed, or that reuses a built-in network's name, chain id or genesis fork version with other
     /// values. A file equal to a built-in network is that network.
     pub fn from_toml(text: &str) -> Result<Self, NetworkFileError> {
-        let spec: Self = toml::from_str(text).map_err(|error| NetworkFileError::Malformed(Box::new(error)))?;
+        let spec: Self = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         for (member, value) in [
             ("slots_per_epoch", spec.slots_per_epoch),
             ("seconds_per_slot", spec.seconds_per_slot),

@@ -282,7 +282,7 @@ mod tests {
             .replace("\"hoodi\"", "\"x; drop table\"");
         assert!(matches!(
             NetworkSpec::from_toml(&text),
-            Err(NetworkFileError::Malformed(_))
+            Err(NetworkFileError::Malformed { .. })
         ));
     }
 
@@ -292,5 +292,17 @@ mod tests {
             Domain::deposit(Network::Mainnet.spec().genesis_fork_version).0,
             b256!("03000000f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a9")
         );
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_not_repeated() {
+        let words = "walnut zebra trumpet squirrel";
+        for (text, said) in [
+            (words.to_owned(), "line 1: key with no value, expected `=`"),
+            (format!("name = \"x\"\nchain_id = \"{words}\""), "line 2: expected u64"),
+        ] {
+            let error = NetworkSpec::from_toml(&text).expect_err("refused").to_string();
+            assert!(error.ends_with(said) && !error.contains("walnut"), "{error}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         ));
     }
     ui.result(json!({
-        "schema": "operator/get-validators-root/1",
+        "schema": "operator.get-validators-root.v1",
         "vault": data.vault.to_string(),
         "network": network.as_ref().map(|network| network.name.as_str()),
         "deposit_data_file": data.path.display().to_string(),

@@ -96,8 +96,13 @@ impl Ui {
         let mut entry = PhraseEntry::new();
         let mut screen = Screen::default();
         let mut status = Status::beside(prompt, self.has_screen());
+        let mut ahead = None;
         let outcome = loop {
-            let key = match (keyboard.next(Some(Duration::ZERO))?, entry.mode()) {
+            let key = match ahead.take() {
+                None => keyboard.next(Some(Duration::ZERO))?,
+                key => key,
+            };
+            let key = match (key, entry.mode()) {
                 (None, Mode::Hidden) => {
                     status.draw(&entry.summary());
                     keyboard.next(None)?
@@ -108,7 +113,15 @@ impl Ui {
                 }
                 (key, _) => key,
             };
-            let key = key.filter(|key| *key != Key::Tab || self.has_screen());
+            let key = match key {
+                Some(Key::Tab) if !self.has_screen() => Some(Key::Char(' ')),
+                // In what is pasted lines end, too: more is there already, or comes at once.
+                Some(Key::Enter) if entry.may_go_on() => {
+                    ahead = keyboard.next(Some(PASTE))?;
+                    Some(if ahead.is_some() { Key::Char(' ') } else { Key::Enter })
+                }
+                key => key,
+            };
             match key.map_or(Outcome::More, |key| entry.press(key)) {
                 Outcome::More => {}
                 outcome => break outcome,
@@ -129,6 +142,9 @@ impl Ui {
         self.is_interactive() && !self.dumb
     }
 }
+
+/// How long the rest of what is pasted may take.
+const PASTE: Duration = Duration::from_millis(50);
 
 /// A few words behind the cursor, written over without a single escape code.
 struct Status {

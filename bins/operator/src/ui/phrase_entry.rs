@@ -49,6 +49,11 @@ impl PhraseEntry {
         self.mode
     }
 
+    /// Whether the end of a line may be one in the middle of a phrase.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.mode == Mode::Hidden && !self.is_valid()
+    }
+
     /// What was typed, for [`Mnemonic::parse`].
     pub(super) fn text(&self) -> SecretString {
         self.typed.as_str().into()

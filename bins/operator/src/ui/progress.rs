@@ -102,12 +102,7 @@ impl Progress for Bars {
 impl Bar {
     /// Writes over what was drawn before. `pace` is left out where it does not fit.
     fn draw(&mut self, pace: &str) {
-        let mut line = line(
-            self.label,
-            self.done,
-            self.total,
-            cells(self.columns, self.label, self.total),
-        );
+        let mut line = line(self.label, self.done, self.total, self.columns);
         if line.len() + pace.len() < self.columns {
             line.push_str(pace);
         }
@@ -141,22 +136,18 @@ fn label(stage: Stage) -> &'static str {
     }
 }
 
-/// A bar that does not fit its line would be drawn anew on every line below.
-fn cells(columns: usize, label: &str, total: usize) -> usize {
+/// The label, the bar and the count. What does not fit would be drawn anew on every line below, so the bar is shortened
+/// first, and then the label.
+fn line(label: &str, done: usize, total: usize, columns: usize) -> String {
+    let count = count(done, total);
     let others = label.len() + " [] /".len() + 2 * total.to_string().len() + 1;
-    columns.saturating_sub(others).min(36)
-}
-
-fn line(label: &str, done: usize, total: usize, cells: usize) -> String {
-    if total == 0 {
-        return format!("{label} {done}");
+    let cells = columns.saturating_sub(others).min(36);
+    if total == 0 || cells == 0 {
+        let label: String = label.chars().take(columns.saturating_sub(count.len() + 2)).collect();
+        return format!("{} {count}", label.trim_end());
     }
     let full = (cells * done).checked_div(total).map_or(cells, |full| full.min(cells));
-    format!(
-        "{label} [{}{}] {done}/{total}",
-        "#".repeat(full),
-        "-".repeat(cells - full)
-    )
+    format!("{label} [{}{}] {count}", "#".repeat(full), "-".repeat(cells - full))
 }
 
 fn count(done: usize, total: usize) -> String {
@@ -199,19 +190,25 @@ mod tests {
     #[test]
     fn a_bar_fills_up() {
         let label = label(Stage::Keys);
-        assert_eq!(line(label, 0, 10, 4), "Creating validator keys: [----] 0/10");
-        assert_eq!(line(label, 5, 10, 4), "Creating validator keys: [##--] 5/10");
-        assert_eq!(line(label, 10, 10, 4), "Creating validator keys: [####] 10/10");
+        assert_eq!(line(label, 0, 10, 38), "Creating validator keys: [----] 0/10");
+        assert_eq!(line(label, 5, 10, 38), "Creating validator keys: [##--] 5/10");
+        assert_eq!(line(label, 10, 10, 38), "Creating validator keys: [####] 10/10");
     }
 
     #[test]
     fn a_bar_fits_a_narrow_terminal() {
-        for columns in [0, 20, 40, 80, 200] {
-            let cells = cells(columns, label(Stage::Keystores), 1000);
-            let length = line(label(Stage::Keystores), 1000, 1000, cells).len();
-            assert!(length < columns || cells == 0, "{columns}");
-            assert!(cells <= 36);
+        for (columns, stage, total) in [20, 30, 40, 50, 80, 200].into_iter().flat_map(|columns| {
+            [Stage::Keystores, Stage::Registrations, Stage::Searching]
+                .into_iter()
+                .flat_map(move |stage| [0, 7, 1000, 1_000_000].map(|total| (columns, stage, total)))
+        }) {
+            let line = line(label(stage), total, total, columns);
+            assert!(line.len() < columns, "{columns}: {line}");
+            assert!(line.ends_with(&count(total, total)), "{columns}: {line}");
+            assert!(line.matches('#').count() <= 36);
         }
+        let line = line(label(Stage::Registrations), 10, 100, 40);
+        assert_eq!(line, "Reading registrations from the c 10/100");
     }
 
     #[test]
@@ -229,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_nobody_can_count_beforehand_has_no_bar() {
-        assert_eq!(line("Searching validator keys", 7, 0, 36), "Searching validator keys 7");
+        assert_eq!(line("Searching validator keys", 7, 0, 80), "Searching validator keys 7");
     }
 
     #[test]

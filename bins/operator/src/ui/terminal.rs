@@ -158,9 +158,10 @@ impl Keyboard {
     }
 }
 
+/// What was typed and not read is dropped: it may be the rest of a phrase, and the shell would run it and remember it.
 impl Drop for Keyboard {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.stdin.as_fd(), OptionalActions::Now, &self.before);
+        let _ = tcsetattr(self.stdin.as_fd(), OptionalActions::Flush, &self.before);
         let _ = self.unblocked.thread_set_mask();
     }
 }

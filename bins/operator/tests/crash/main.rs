@@ -50,7 +50,7 @@ fn killed_at_every_call(scenario: &'static Scenario) {
 /// Kills a command at moments spread over its run.
 fn killed_at_any_moment(scenario: &'static Scenario) {
     let sweep = Sweep::begin(scenario);
-    let moments: u32 = if full() { 200 } else { 12 };
+    let moments: u32 = if full() { 200 } else { 8 };
     let duration = sweep.duration();
     let moments: Vec<Duration> = (0..moments).map(|number| duration * number / moments).collect();
     let report = in_parallel(&moments, |moment| {

@@ -47,7 +47,7 @@ pub(crate) fn every_state(scenario: &'static Scenario) {
     assert!(different > 5, "{different}");
     let every = if full() { 1 } else { different.div_ceil(200) };
     let states: Vec<(usize, Tree)> = states.into_iter().step_by(every).enumerate().collect();
-    let rerun_every = states.len().div_ceil(if full() { 200 } else { 8 });
+    let rerun_every = states.len().div_ceil(if full() { 200 } else { 5 });
     let name = traced.root.file_name().unwrap();
     let report = in_parallel(&states, |(number, state)| {
         let mut report = Report::default();

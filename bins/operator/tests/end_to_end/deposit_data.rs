@@ -128,6 +128,6 @@ async fn root(setup: &Setup, nodes: &[&str], more: &[&str]) -> Answer {
 fn json(answer: &Answer, code: i32) -> Value {
     assert_eq!(answer.status.code(), Some(code), "{}{}", answer.out, answer.said);
     let document: Value = serde_json::from_str(&answer.out).unwrap();
-    assert_eq!(document["schema"], "operator/deposit-data-verify/1");
+    assert_eq!(document["schema"], "operator.deposit-data.verify.v1");
     document
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 const VAULT: &str = "--vault=0x3320ad928c20187602a2b2c04eeaa813fa899468";
 /// As the document writes them, with every flag that it lists; the network it names has gone.
-const COMMAND_LINES: [&[&str]; 13] = [
+const COMMAND_LINES: [&[&str]; 17] = [
     &["init"],
     &["init", "--network=hoodi"],
     &[
@@ -54,6 +54,31 @@ const COMMAND_LINES: [&[&str]; 13] = [
         "wallet.txt",
         "--hot-wallet-password-file",
         "password.txt",
+    ],
+    &["recover"],
+    &[
+        "recover",
+        "--data-dir=.",
+        "--per-keystore-password",
+        "--mnemonic",
+        "a b",
+        VAULT,
+        "--execution-endpoints=https://example.com",
+        "--consensus-endpoints",
+        "https://example.com",
+        "--network",
+        "mainnet",
+        "--no-confirm",
+    ],
+    &["merge-deposit-data"],
+    &[
+        "merge-deposit-data",
+        "-d",
+        "Cargo.toml",
+        "-d",
+        "README.md",
+        "-m",
+        "merged.json",
     ],
 ];
 

@@ -31,7 +31,7 @@ fn memory_at_exit(vault: &Vault, arguments: &[&str], from: &From) -> Vec<(String
     let mut all = vec!["-f", "-o", log.to_str().unwrap(), "-e", "trace=exit_group"];
     all.extend([
         "-e",
-        "inject=exit_group:delay_enter=60000000",
+        "inject=exit_group:delay_enter=600000000",
         env!("CARGO_BIN_EXE_operator"),
     ]);
     all.extend(arguments);

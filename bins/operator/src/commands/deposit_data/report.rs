@@ -181,7 +181,7 @@ impl Report {
             )
             .collect();
         json!({
-            "schema": "operator/deposit-data-verify/1",
+            "schema": "operator.deposit-data.verify.v1",
             "vault": self.data.vault.to_string(),
             "network": self.network.name.as_str(),
             "deposit_data_file": self.data.path.display().to_string(),
