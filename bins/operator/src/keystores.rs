@@ -7,7 +7,7 @@ use sw_key_ops::Verification;
 use sw_vault_dir::{KeystoreFault, OpenKeystoreError, Opening, PasswordSource, VaultDir};
 
 use crate::{
-    config::second_name,
+    config::concurrency,
     error::{CliError, Kind},
     host,
     places::Place,
@@ -84,18 +84,6 @@ impl OpeningArgs {
         let memory = host::available_memory().map_or(Opening::default().memory, |bytes| (bytes / 2).min(most));
         Ok(Opening { threads, memory })
     }
-}
-
-/// What later versions of the original call `POOL_SIZE`.
-fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
-    let Some(value) = second_name("CONCURRENCY") else {
-        return Ok(None);
-    };
-    let parsed = value.to_str().and_then(|text| text.parse().ok());
-    parsed.map(Some).ok_or_else(|| {
-        CliError::new(Kind::Usage, format_args!("CONCURRENCY is `{}`", value.display()))
-            .hint("set it to a number of threads, 1 or more, or unset it")
-    })
 }
 
 /// The failure that names every keystore that does not open, if there is one.

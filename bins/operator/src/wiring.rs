@@ -119,7 +119,7 @@ struct Opened {
 fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static)| CliError::from_error(Kind::Failed, error);
     if Batch::finish_interrupted(lock).map_err(|error| failed(&error))? {
-        tracing::info!("finished a `create-keys` that was interrupted");
+        tracing::info!("finished a `create-keys` or `recover` that was interrupted");
     }
     let files = &config.files;
     let shown = files.deposit_data.display();
