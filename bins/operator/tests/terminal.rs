@@ -16,9 +16,12 @@ const PHRASE: &str = "legal winner thank year wave sausage worth useful legal wi
 
 /// Runs the operator as a shell script's `"$@"`, on a terminal that echoes what is typed.
 fn script(script: &str, arguments: &[&str], data_dir: &Path, variables: &[(&str, &str)]) -> OsSession {
-    let mut command = Command::new("sh");
+    // Whoever runs the tests in the background has them ignore signals, which a child would inherit.
+    let mut command = Command::new("env");
     command
         .args([
+            "--default-signal",
+            "sh",
             "-c",
             &format!("stty echo; {script}"),
             "sh",
