@@ -4,6 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::Read,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -312,6 +313,18 @@ impl TypedValueParser for EndpointParser {
 /// takes one for each.
 pub(crate) fn second_name(variable: &str) -> Option<OsString> {
     std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// What later versions of the original call `POOL_SIZE`.
+pub(crate) fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
+    let Some(value) = second_name("CONCURRENCY") else {
+        return Ok(None);
+    };
+    let parsed = value.to_str().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| {
+        CliError::new(Kind::Usage, format_args!("CONCURRENCY is `{}`", value.display()))
+            .hint("set it to a number of threads, 1 or more, or unset it")
+    })
 }
 
 /// Adds the variables of `--env-file` to the environment. Comes first of all: defaults are read from there.

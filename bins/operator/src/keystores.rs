@@ -4,10 +4,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use sw_key_ops::Verification;
-use sw_vault_dir::{KeystoreFault, Opening, PasswordSource, VaultDir};
+use sw_vault_dir::{KeystoreFault, OpenKeystoreError, Opening, PasswordSource, VaultDir};
 
 use crate::{
-    config::second_name,
+    config::concurrency,
     error::{CliError, Kind},
     host,
     places::Place,
@@ -86,18 +86,6 @@ impl OpeningArgs {
     }
 }
 
-/// What later versions of the original call `POOL_SIZE`.
-fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
-    let Some(value) = second_name("CONCURRENCY") else {
-        return Ok(None);
-    };
-    let parsed = value.to_str().and_then(|text| text.parse().ok());
-    parsed.map(Some).ok_or_else(|| {
-        CliError::new(Kind::Usage, format_args!("CONCURRENCY is `{}`", value.display()))
-            .hint("set it to a number of threads, 1 or more, or unset it")
-    })
-}
-
 /// The failure that names every keystore that does not open, if there is one.
 pub(crate) fn not_all_open(at: &KeystoresAt, verification: &Verification) -> Result<(), CliError> {
     let (total, faults) = (verification.total, &verification.faults);
@@ -120,7 +108,14 @@ pub(crate) fn not_all_open(at: &KeystoresAt, verification: &Verification) -> Res
             "mend the passwords, or name other places with `--keystores-password-file` or `--keystores-password-dir`",
         );
     }
-    if faults.iter().any(|fault| !fault.cause.is_about_the_password()) {
+    let twice = |fault: &KeystoreFault| matches!(fault.cause, OpenKeystoreError::Duplicate { .. });
+    if faults.iter().any(twice) {
+        error = error.hint(MOVE_COPIES);
+    }
+    if faults
+        .iter()
+        .any(|fault| !fault.cause.is_about_the_password() && !twice(fault))
+    {
         error = error
             .hint("restore damaged files from a copy, or make them again from the mnemonic with `operator recover`");
     }
@@ -145,6 +140,9 @@ pub(crate) fn shared_iv_warning(groups: &[Vec<PathBuf>]) -> Option<String> {
          `operator recover`, and destroy these and their copies"
     ))
 }
+
+/// The original did not read sub-directories.
+pub(crate) const MOVE_COPIES: &str = "move copies of keystores out of the directory: sub-directories are read as well";
 
 const GIBIBYTE: u64 = 1 << 30;
 

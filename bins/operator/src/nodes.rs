@@ -56,81 +56,115 @@ impl Nodes {
     /// One is of another network, or none of a kind can be used.
     pub(crate) async fn connect(args: &NodeArgs, network: &NetworkSpec, ui: &Ui) -> Result<Self, CliError> {
         let http = http_client(Policy::none())?;
-        Ok(Self {
-            execution: if args.execution_endpoints.is_empty() {
-                None
-            } else {
-                Some(execution(&http, &args.execution_endpoints, network, ui).await?)
-            },
-            consensus: if args.consensus_endpoints.is_empty() {
-                None
-            } else {
-                Some(consensus(&http, &args.consensus_endpoints, network, ui).await?)
-            },
-        })
+        let check = NodeCheck {
+            http: &http,
+            network,
+            is_optional: true,
+            ui,
+        };
+        let mut nodes = Self {
+            execution: None,
+            consensus: None,
+        };
+        if !args.execution_endpoints.is_empty() {
+            let ready = check.execution(&args.execution_endpoints).await?;
+            let options = ExecutionOptions {
+                chain_id: Some(network.chain_id),
+                retry_budget: RETRY_BUDGET,
+                ..ExecutionOptions::default()
+            };
+            nodes.execution = Some(ExecutionClient::new(http.clone(), ready, options));
+        }
+        if !args.consensus_endpoints.is_empty() {
+            let ready = check.consensus(&args.consensus_endpoints).await?;
+            let options = ConsensusOptions {
+                retry_budget: RETRY_BUDGET,
+                ..ConsensusOptions::default()
+            };
+            nodes.consensus = Some(ConsensusClient::new(http.clone(), ready, options));
+        }
+        Ok(nodes)
     }
 }
 
-async fn execution(
-    http: &reqwest::Client,
-    urls: &[RedactedUrl],
-    network: &NetworkSpec,
-    ui: &Ui,
-) -> Result<ExecutionClient, CliError> {
-    let client = |urls| {
-        let options = ExecutionOptions {
-            chain_id: Some(network.chain_id),
-            retry_budget: RETRY_BUDGET,
-            ..ExecutionOptions::default()
-        };
-        ExecutionClient::new(http.clone(), urls, options)
-    };
-    let mut found = Found::default();
-    for status in client(urls.to_vec()).check_endpoints(network.chain_id).await {
-        match status.error {
-            Some(fault @ EndpointFault::WrongChain { .. }) => {
-                return Err(other_network("execution", &status.endpoint, network, &fault));
-            }
-            Some(fault) => found.faults.push(fault_of(&status.endpoint, &fault)),
-            None => found.ready.push(status.endpoint),
-        }
-    }
-    found.ready("execution", ui).map(client)
+/// Finds out which nodes are there, in step, and of the vault's network. Each is asked once.
+pub(crate) struct NodeCheck<'a> {
+    pub(crate) http: &'a reqwest::Client,
+    pub(crate) network: &'a NetworkSpec,
+    /// Whether the command does without nodes.
+    pub(crate) is_optional: bool,
+    pub(crate) ui: &'a Ui,
 }
 
-async fn consensus(
-    http: &reqwest::Client,
-    urls: &[RedactedUrl],
-    network: &NetworkSpec,
-    ui: &Ui,
-) -> Result<ConsensusClient, CliError> {
-    let client = |urls| {
-        let options = ConsensusOptions {
-            retry_budget: RETRY_BUDGET,
-            ..ConsensusOptions::default()
-        };
-        ConsensusClient::new(http.clone(), urls, options)
-    };
-    let asked = client(urls.to_vec());
-    let mut found = Found::default();
-    for (status, (endpoint, genesis)) in asked.syncing().await.into_iter().zip(asked.every_genesis().await) {
-        match genesis {
-            Ok(genesis) if !is_of(&genesis, network) => {
-                return Err(other_network(
-                    "consensus",
-                    &endpoint,
-                    network,
-                    &OtherGenesis(genesis.genesis_validators_root),
-                ));
+impl NodeCheck<'_> {
+    /// The execution nodes that can be asked.
+    ///
+    /// # Errors
+    /// One is of another network, or none can be used.
+    pub(crate) async fn execution(&self, urls: &[RedactedUrl]) -> Result<Vec<RedactedUrl>, CliError> {
+        let asked = ExecutionClient::new(self.http.clone(), urls.to_vec(), ExecutionOptions::default());
+        let mut found = Found::default();
+        for status in asked.check_endpoints(self.network.chain_id).await {
+            match status.error {
+                Some(fault @ EndpointFault::WrongChain { .. }) => {
+                    return Err(other_network("execution", &status.endpoint, self.network, &fault));
+                }
+                Some(fault) => found.faults.push(fault_of(&status.endpoint, &fault)),
+                None => found.ready.push(status.endpoint),
             }
-            Err(fault) => found.faults.push(fault_of(&endpoint, &fault)),
-            Ok(_) => match unready(&status) {
-                Some(why) => found.faults.push(why),
-                None => found.ready.push(endpoint),
-            },
         }
+        found.ready("execution", self)
     }
-    found.ready("consensus", ui).map(client)
+
+    /// The consensus nodes that can be asked.
+    ///
+    /// # Errors
+    /// One is of another network, or none can be used.
+    pub(crate) async fn consensus(&self, urls: &[RedactedUrl]) -> Result<Vec<RedactedUrl>, CliError> {
+        let asked = ConsensusClient::new(self.http.clone(), urls.to_vec(), ConsensusOptions::default());
+        let mut found = Found::default();
+        for (status, (endpoint, genesis)) in asked.syncing().await.into_iter().zip(asked.every_genesis().await) {
+            match genesis {
+                Ok(genesis) if !is_of(&genesis, self.network) => {
+                    return Err(other_network(
+                        "consensus",
+                        &endpoint,
+                        self.network,
+                        &OtherGenesis(genesis.genesis_validators_root),
+                    ));
+                }
+                Err(fault) => found.faults.push(fault_of(&endpoint, &fault)),
+                Ok(_) => match unready(&status) {
+                    Some(why) => found.faults.push(why),
+                    None => found.ready.push(endpoint),
+                },
+            }
+        }
+        found.ready("consensus", self)
+    }
+}
+
+/// Refuses a pair of nodes of which one fell behind, or follows another chain: it does not know what happened since.
+pub(crate) async fn check_same_chain(execution: &ExecutionClient, consensus: &ConsensusClient) -> Result<(), CliError> {
+    let finalized = consensus.finalized().await.map_err(|error| unanswered(&error))?;
+    execution.expect_final(finalized.block_number);
+    let block = execution.block_by_number(finalized.block_number).await;
+    let block = block.map_err(|error| unanswered(&error))?;
+    if block.is_some_and(|block| block.hash == finalized.block_hash) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Kind::Failed,
+        format_args!(
+            "the execution node does not have block {} ({}), which is final on the consensus node",
+            finalized.block_number, finalized.block_hash
+        ),
+    )
+    .hint("pair an execution and a consensus node of the same network, both synced"))
+}
+
+fn unanswered(error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::from_error(Kind::Failed, error).hint(NOTHING_CHANGED)
 }
 
 fn is_of(genesis: &Genesis, network: &NetworkSpec) -> bool {
@@ -155,16 +189,18 @@ struct Found {
 
 impl Found {
     /// The ones that can be used. What is wrong with the others is said, or is the error when none is left.
-    fn ready(self, kind: &str, ui: &Ui) -> Result<Vec<RedactedUrl>, CliError> {
+    fn ready(self, kind: &str, check: &NodeCheck<'_>) -> Result<Vec<RedactedUrl>, CliError> {
         if self.ready.is_empty() {
             let error = CliError::new(Kind::Failed, format_args!("no {kind} node can be asked"));
             let error = self.faults.into_iter().fold(error, CliError::cause);
-            return Err(error.hint(format_args!(
-                "wait until it is synced, name another in `--{kind}-endpoints`, or leave the option out"
-            )));
+            return Err(error.hint(if check.is_optional {
+                format!("wait until it is synced, name another in `--{kind}-endpoints`, or leave the option out")
+            } else {
+                format!("wait until it is synced, or name another in `--{kind}-endpoints`")
+            }));
         }
         for fault in self.faults {
-            ui.warn(format_args!("one {kind} node is not asked: {fault}"));
+            check.ui.warn(format_args!("one {kind} node is not asked: {fault}"));
         }
         Ok(self.ready)
     }
@@ -196,5 +232,6 @@ fn other_network(
     ))
 }
 
+pub(crate) const NOTHING_CHANGED: &str = "nothing was changed; run this again, or name other nodes";
 /// A person waits: what does not answer for so long is named.
 const RETRY_BUDGET: Duration = Duration::from_secs(20);

@@ -16,12 +16,12 @@ use sw_oracle_client::ApprovalTimeouts;
 use sw_registration::{Metrics, NetworkValidators, Operator, ServiceError, WALLET_REMEDY};
 use sw_signers::LocalSigner;
 use sw_store::ValidatorIndex;
-use sw_vault_dir::{Batch, IndexError, KeystoreIndex, VaultLock, read_secret_file};
+use sw_vault_dir::{Batch, IndexError, KeystoreFault, KeystoreIndex, OpenKeystoreError, VaultLock, read_secret_file};
 
 use crate::{
     error::{CliError, Kind},
     host,
-    keystores::{not_all_open, shared_iv_warning},
+    keystores::{MOVE_COPIES, not_all_open, shared_iv_warning},
     logging::LoggedProgress,
     start_config::StartConfig,
 };
@@ -119,7 +119,7 @@ struct Opened {
 fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static)| CliError::from_error(Kind::Failed, error);
     if Batch::finish_interrupted(lock).map_err(|error| failed(&error))? {
-        tracing::info!("finished a `create-keys` that was interrupted");
+        tracing::info!("finished a `create-keys` or `recover` that was interrupted");
     }
     let files = &config.files;
     let shown = files.deposit_data.display();
@@ -157,7 +157,14 @@ fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
 fn keystores(config: &StartConfig) -> Result<KeystoreIndex, CliError> {
     let (at, opening) = (&config.files.keystores, config.opening);
     let failed = |error: IndexError| {
-        CliError::from_error(Kind::Failed, &error).hint("`operator keystores verify` names everything that is wrong")
+        let failed = CliError::from_error(Kind::Failed, &error);
+        let twice = |fault: &KeystoreFault| matches!(fault.cause, OpenKeystoreError::Duplicate { .. });
+        let failed = match error {
+            IndexError::Duplicate { .. } => failed.hint(MOVE_COPIES),
+            IndexError::Unusable { faults, .. } if faults.iter().any(twice) => failed.hint(MOVE_COPIES),
+            _ => failed,
+        };
+        failed.hint("`operator keystores verify` names everything that is wrong")
     };
     let index = if config.verify_keystores {
         let (index, faults) = KeystoreIndex::survey(&at.dir, at.passwords.clone(), opening).map_err(failed)?;

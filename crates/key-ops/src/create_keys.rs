@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use sw_deposit_data::{DepositDataFile, DepositEntry, VerifyError};
 use sw_keys::{ExposeSecret, Mnemonic, ValidatorKeys};
 use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
-use sw_vault_dir::{Batch, BatchError, LockError, PasswordFileError, VaultConfig, VaultDir};
+use sw_vault_dir::{Batch, BatchError, KeystoreIndex, LockError, PasswordFileError, VaultConfig, VaultDir};
 
 use crate::{
     Passwords, Progress, SealError, Stage, Workers, WrongMnemonic,
@@ -158,14 +158,18 @@ where
     })
 }
 
-/// The keys of a run that was cut short, when they are as many of this mnemonic as are asked for now.
+/// The keys of a run that was cut short, when they are as many of this mnemonic as are asked for now. One of `recover` leaves
+/// the deposit data as it was: its keys may be others than those of the keystores.
 fn made_before(request: &CreateKeys<'_>, config: &VaultConfig, keys: &ValidatorKeys) -> Option<CreatedKeys> {
     let deposit_data = DepositDataFile::parse(&fs::read(request.directory.deposit_data()).ok()?).ok()?;
     let next = config.mnemonic_next_index;
     let first = next.checked_sub(request.count.get())?;
     let made: Vec<PublicKeyBytes> = deposit_data.entries().iter().map(|entry| entry.public_key).collect();
     let asked_for = (first..next).map(|index| keys.key(index).public_key().to_bytes());
-    asked_for.eq(made).then_some(CreatedKeys {
+    let (listed, _) = KeystoreIndex::list(&request.directory.keystores()).ok()?;
+    let stored: HashSet<PublicKeyBytes> = listed.iter().filter_map(|keystore| keystore.public_key).collect();
+    let are_stored = made.iter().all(|key| stored.contains(key));
+    (are_stored && asked_for.eq(made)).then_some(CreatedKeys {
         deposit_data,
         previous_deposit_data: None,
         first_index: first,

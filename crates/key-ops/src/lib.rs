@@ -20,7 +20,8 @@ pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};
 pub use open_keys::KeystoreKeys;
 pub use progress::{NoProgress, Progress, Stage};
 pub use recover::{
-    FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, present_config, restore, search, unused_keys,
+    FoundKey, Restore, RestoreError, Restored, Search, SearchOutcome, is_restored, present_config, restore, search,
+    unused_keys,
 };
 pub use verify_deposit_data::verify_deposit_data;
 pub use verify_keystores::{Verification, verify_keystores};

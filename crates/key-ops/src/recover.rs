@@ -3,5 +3,5 @@
 mod restore;
 mod search;
 
-pub use restore::{Restore, RestoreError, Restored, present_config, restore};
+pub use restore::{Restore, RestoreError, Restored, is_restored, present_config, restore};
 pub use search::{FoundKey, Search, SearchOutcome, search, unused_keys};

@@ -192,6 +192,27 @@ fn what_a_killed_run_had_decided_is_what_the_same_command_asked_for() {
     assert!(!vault.create(1, Passwords::Shared, 4).unwrap().were_made_before);
 }
 
+/// `recover` leaves the deposit data as it is, which may be that of as many keys as are asked for now.
+#[test]
+fn what_a_killed_recover_had_decided_is_not_taken_for_keys_of_this_command() {
+    let vault = Vault::new();
+    vault.create(2, Passwords::Shared, 1).unwrap();
+    let ready = vault.directory.root().join(".new-keys.ready");
+    fs::create_dir_all(ready.join("keystores")).unwrap();
+    fs::write(ready.join("swap"), "").unwrap();
+    let name = "keystore-m_12381_3600_0_0_0-1.json";
+    fs::copy(
+        vault.directory.keystores().join(name),
+        ready.join("keystores").join(name),
+    )
+    .unwrap();
+    assert!(matches!(
+        vault.create(2, Passwords::Shared, 2),
+        Err(CreateKeysError::EarlierRunCompleted)
+    ));
+    assert_eq!(keystores(&vault.directory.keystores()).len(), 1);
+}
+
 #[test]
 fn a_failed_run_leaves_no_password_behind() {
     let vault = Vault::new();

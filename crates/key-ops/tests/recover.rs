@@ -11,12 +11,12 @@ use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::Path, path::PathBu
 
 use sw_deposit_data::DepositDataFile;
 use sw_key_ops::{
-    FoundKey, NoProgress, Passwords, Restore, RestoreError, Restored, Workers, initialize, present_config, restore,
-    unused_keys,
+    FoundKey, NoProgress, Passwords, Restore, RestoreError, Restored, Workers, initialize, is_restored, present_config,
+    restore, unused_keys,
 };
 use sw_keys::Mnemonic;
 use sw_spec::{Network, NetworkSpec, address};
-use sw_vault_dir::{BatchError, KeystoreIndex, PasswordSource, VaultConfig, VaultDir};
+use sw_vault_dir::{BatchError, KeystoreIndex, PasswordSource, VaultConfig, VaultDir, VaultLock};
 
 const PHRASE: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
 const OTHER_PHRASE: &str =
@@ -54,6 +54,17 @@ impl Bench {
     }
 
     fn restore(&self, indices: &[usize], with: With<'_>) -> Result<Restored, RestoreError> {
+        self.asked(indices, with, |lock, request| {
+            let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+            restore(lock, request, &mut rng, &NoProgress)
+        })
+    }
+
+    fn is_restored(&self, indices: &[usize], with: With<'_>) -> bool {
+        self.asked(indices, with, is_restored)
+    }
+
+    fn asked<T>(&self, indices: &[usize], with: With<'_>, ask: impl Fn(&VaultLock, &Restore<'_>) -> T) -> T {
         let registered: Vec<FoundKey> = indices.iter().map(|index| self.keys[*index]).collect();
         let request = Restore {
             vault: VAULT,
@@ -74,12 +85,7 @@ impl Bench {
         };
         self.directory.create().unwrap();
         let lock = self.directory.lock().unwrap();
-        restore(
-            &lock,
-            &request,
-            &mut rand_core::UnwrapErr(getrandom::SysRng),
-            &NoProgress,
-        )
+        ask(&lock, &request)
     }
 
     /// Opens every keystore, and returns the indices of the keys in them.
@@ -176,6 +182,29 @@ fn unused_keys_get_keystores_and_deposit_data_that_verifies() {
     let keys: Vec<_> = file.entries().iter().map(|entry| entry.public_key).collect();
     assert_eq!(keys, unused.map(|key| key.public_key));
     assert_eq!(bench.config().mnemonic_next_index, 4);
+}
+
+#[test]
+fn what_is_restored_already_is_told_from_what_is_not() {
+    let bench = Bench::new();
+    assert!(!bench.is_restored(&[0, 2], With::default()));
+    let unused = [bench.keys[1], bench.keys[3]];
+    let with = |unused| With {
+        unused,
+        ..With::default()
+    };
+    bench.restore(&[0, 2], with(&unused)).unwrap();
+    assert!(bench.is_restored(&[0, 2], with(&unused)));
+    for (indices, unused) in [
+        (&[0, 2][..], &unused[..1]),
+        (&[0], &unused),
+        (&[0, 2, 4], &unused),
+        (&[0, 1, 2], &unused[1..]),
+    ] {
+        assert!(!bench.is_restored(indices, with(unused)), "{indices:?}");
+    }
+    fs::write(bench.directory.keystores_password(), "another password").unwrap();
+    assert!(!bench.is_restored(&[0, 2], with(&unused)), "nothing opens");
 }
 
 #[test]

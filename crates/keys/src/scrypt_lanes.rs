@@ -75,7 +75,8 @@ pub(crate) struct OutOfMemory;
 /// The memory that lanes fill: kept from one run to the next, wiped when dropped.
 #[derive(Default)]
 pub(crate) struct LaneMemory {
-    lines: Vec<Line>,
+    /// Lines, and what is before the first that is aligned like one.
+    words: Vec<u128>,
     /// How many lines have been written.
     used: usize,
 }
@@ -83,7 +84,17 @@ pub(crate) struct LaneMemory {
 impl LaneMemory {
     /// The memory that is held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.lines.as_slice())
+        size_of_val(self.lines())
+    }
+
+    fn lines(&self) -> &[Line] {
+        // SAFETY: a line is four of these words, and every value of them is one.
+        unsafe { self.words.align_to() }.1
+    }
+
+    fn lines_mut(&mut self) -> &mut [Line] {
+        // SAFETY: a line is four of these words, and every value of either is one of the other.
+        unsafe { self.words.align_to_mut() }.1
     }
 
     /// Makes room for `lanes` derivations. The system gives the pages when they are written, not before.
@@ -92,17 +103,19 @@ impl LaneMemory {
             .into_iter()
             .try_fold(lanes, usize::checked_mul)
             .ok_or(OutOfMemory)?;
-        if lines > self.lines.len() {
+        if lines > self.lines().len() {
             self.wipe();
             // The old goes before the new comes: never both.
-            self.lines = Vec::new();
-            self.lines = zeroed(lines).ok_or(OutOfMemory)?;
+            self.words = Vec::new();
+            let words = lines.checked_mul(4).and_then(|words| words.checked_add(3));
+            self.words = zeroed(words.ok_or(OutOfMemory)?).ok_or(OutOfMemory)?;
         }
         Ok(())
     }
 
     fn wipe(&mut self) {
-        self.lines[..self.used].zeroize();
+        let used = self.used;
+        self.lines_mut()[..used].zeroize();
         self.used = 0;
     }
 }
@@ -147,10 +160,11 @@ impl Line {
     }
 }
 
-/// Zeroed lines, or none if the system gives no memory. (`Vec` can only abort, or write every page twice.)
-fn zeroed(lines: usize) -> Option<Vec<Line>> {
-    let layout = alloc::Layout::array::<Line>(lines).ok()?;
-    if lines == 0 {
+/// Zeroed words, or none if the system gives no memory. (`Vec` can only abort, or write every page twice. So would the
+/// allocator for a type that is aligned like a line: pages that are zeroes as they come it has for small alignments only.)
+fn zeroed(words: usize) -> Option<Vec<u128>> {
+    let layout = alloc::Layout::array::<u128>(words).ok()?;
+    if words == 0 {
         return Some(Vec::new());
     }
     // SAFETY: the size of the layout is not zero.
@@ -158,8 +172,8 @@ fn zeroed(lines: usize) -> Option<Vec<Line>> {
     if memory.is_null() {
         return None;
     }
-    // SAFETY: the global allocator gave this memory for the layout of `lines` lines, and all-zero lines are valid.
-    Some(unsafe { Vec::from_raw_parts(memory.cast(), lines, lines) })
+    // SAFETY: the global allocator gave this memory for the layout of so many words, and zero is one.
+    Some(unsafe { Vec::from_raw_parts(memory.cast(), words, words) })
 }
 
 /// Mixes each of `streams`, blocks of `128 * r` bytes of independent derivations, in place: four side by side, and what is
@@ -201,7 +215,7 @@ fn lanes<const LANES: usize, const PAIRS: usize>(
     }
     let used = LANES * n * blocks;
     memory.used = memory.used.max(used);
-    let filled = &mut memory.lines[..used];
+    let filled = &mut memory.lines_mut()[..used];
     mix::<LANES, PAIRS>(instructions, &mut lanes, blocks, filled, n);
     for (lane, stream) in lanes.iter().zip(streams) {
         for (line, block) in lane[..blocks].iter().zip(stream.as_chunks_mut().0) {

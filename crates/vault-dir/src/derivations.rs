@@ -52,13 +52,18 @@ impl Derivations {
         Some(derived.clone())
     }
 
+    /// Whether it was derived before. What failed then, for want of memory perhaps, may succeed now.
+    pub(crate) fn has(&self, job: Job<'_>) -> bool {
+        self.kept(job).is_some_and(|derived| derived.is_ok())
+    }
+
     /// Derives what has not been derived before, each once, and keeps it.
     pub(crate) fn keep<'a>(&self, jobs: impl Iterator<Item = Job<'a>>, opening: Opening) {
         let _alone = locked(&self.one_at_a_time);
         let mut new: HashMap<&KdfParams, Vec<&SecretString>> = HashMap::new();
         for job in jobs {
             let passwords = new.entry(job.0).or_default();
-            if passwords.iter().all(|known| !same(known, job.1)) && self.kept(job).is_none() {
+            if passwords.iter().all(|known| !same(known, job.1)) && !self.has(job) {
                 passwords.push(job.1);
             }
         }
@@ -69,7 +74,10 @@ impl Derivations {
         derive_side_by_side(&new, opening, |position, derived| {
             if let Some((params, password)) = new.get(position) {
                 let kept = ((*password).clone(), derived.map(Arc::new));
-                locked(&self.shared).entry((*params).clone()).or_default().push(kept);
+                let mut shared = locked(&self.shared);
+                let known = shared.entry((*params).clone()).or_default();
+                known.retain(|(known, _)| !same(known, password));
+                known.push(kept);
             }
         });
     }
@@ -228,6 +236,19 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &kept((&first, &one)).expect("kept")), "not again");
         let lists = locked(&derivations.shared);
         assert_eq!((lists[&first].len(), lists[&second].len()), (2, 1));
+    }
+
+    #[test]
+    fn a_derivation_that_had_no_memory_is_tried_again() {
+        let derivations = Derivations::default();
+        let (params, password) = (cheap(1), SecretString::from("one"));
+        let refused = (password.clone(), Err(KdfError::OutOfMemory { bytes: 1 << 28 }));
+        locked(&derivations.shared).insert(params.clone(), vec![refused]);
+        let job = (&params, &password);
+        assert!(!derivations.has(job));
+        derivations.keep([job].into_iter(), Opening::default());
+        assert!(derivations.kept(job).is_some_and(|derived| derived.is_ok()));
+        assert_eq!(locked(&derivations.shared)[&params].len(), 1);
     }
 
     #[test]

@@ -32,12 +32,6 @@ pub enum IndexError {
         #[source]
         source: io::Error,
     },
-    /// A link leads back to a directory above it.
-    #[error("`{dir}` is a link to a directory that it is in")]
-    Loop {
-        /// The link.
-        dir: PathBuf,
-    },
     /// No tool nests keystores so deep: it is the wrong directory.
     #[error("`{dir}` is too deep: keystores are looked for in sub-directories down to the eighth")]
     TooDeep {
@@ -161,23 +155,26 @@ impl KeystoreIndex {
 
     /// Like [`KeystoreIndex::scan`]; what must be opened takes as much of the machine as it is given.
     pub fn scan_with(dir: &Path, passwords: PasswordSource, opening: Opening) -> Result<Self, IndexError> {
-        let (index, mut faults) = Self::survey(dir, passwords, opening)?;
+        let (index, faults) = Self::survey(dir, passwords, opening)?;
         if faults.is_empty() {
             return Ok(index);
         }
-        if faults
-            .iter()
-            .all(|fault| matches!(fault.cause, OpenKeystoreError::Duplicate { .. }))
-            && let OpenKeystoreError::Duplicate {
-                public_key,
-                first,
-                keystore: second,
-            } = faults.swap_remove(0).cause
+        if let [
+            KeystoreFault {
+                cause:
+                    OpenKeystoreError::Duplicate {
+                        public_key,
+                        first,
+                        keystore,
+                    },
+                ..
+            },
+        ] = faults.as_slice()
         {
             return Err(IndexError::Duplicate {
-                public_key,
-                first,
-                second,
+                public_key: *public_key,
+                first: first.clone(),
+                second: keystore.clone(),
             });
         }
         Err(IndexError::Unusable {

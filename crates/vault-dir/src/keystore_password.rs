@@ -79,6 +79,15 @@ pub(crate) struct Password {
     pub(crate) odd: Vec<LikelyCause>,
 }
 
+/// A directory in the place of a password that all share is a mistake.
+fn is_no_file(error: &io::Error, shared: bool) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotADirectory => true,
+        io::ErrorKind::IsADirectory => !shared,
+        _ => false,
+    }
+}
+
 impl PasswordSource {
     /// Reads the password of a keystore of the directory `root`.
     pub(crate) fn read(
@@ -92,10 +101,8 @@ impl PasswordSource {
             let (secret, mut odd) = match read_password(file) {
                 Ok(read) => read,
                 Err(ReadSecretError::Missing { .. }) => continue,
-                // `secrets/<public key>` is a file to some tools and could be a directory.
-                Err(ReadSecretError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
-                    continue;
-                }
+                // `<public key>` is a password to some tools, and to others the directory of its keystore.
+                Err(ReadSecretError::Unreadable { source, .. }) if is_no_file(&source, *shared) => continue,
                 Err(source) => {
                     return Err(OpenKeystoreError::Password {
                         keystore: keystore.to_owned(),

@@ -180,10 +180,7 @@ pub(crate) fn open_each<T: Send>(
         let opened = closed.open(derived).map(&take);
         locked(&results).push((*position, opened));
     };
-    if shared
-        .iter()
-        .any(|(_, closed)| derivations.kept(closed.job()).is_none())
-    {
+    if shared.iter().any(|(_, closed)| !derivations.has(closed.job())) {
         derivations.keep(shared.iter().map(|(_, closed)| closed.job()), opening);
     }
     in_chunks(

@@ -294,6 +294,24 @@ fn two_keystores_of_one_key_are_both_named() {
 }
 
 #[test]
+fn every_key_that_appears_twice_is_named_at_once() {
+    let keystores = Keystores::new(4);
+    for number in 1..4 {
+        fs::copy(
+            keystores.path(&name(number)),
+            keystores.path(&format!("keystore-copy-{number}.json")),
+        )
+        .unwrap();
+    }
+    let message = keystores.scan().unwrap_err().to_string();
+    assert!(message.starts_with("3 of 7 keystores in "), "{message}");
+    for number in 1..4 {
+        let copy = format!("keystore-copy-{number}.json");
+        assert!(message.contains(&copy) && message.contains(&name(number)), "{message}");
+    }
+}
+
+#[test]
 fn a_keystore_that_states_no_key_is_opened_to_learn_it() {
     let keystores = Keystores::new(2);
     let silent = fs::read_to_string(keystores.path(&name(0)))

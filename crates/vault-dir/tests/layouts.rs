@@ -141,6 +141,25 @@ fn the_nearest_password_counts() {
     );
 }
 
+/// Nimbus and Lighthouse keep each keystore in a directory named like its key, where a password could have that name.
+#[test]
+fn a_directory_named_like_the_key_is_no_password() {
+    let layout = Layout::named("Nimbus");
+    let key = layout.keys()[0];
+    let secrets = layout.home.path().join(text(&layout.value["passwords"]));
+    let password = fs::read(secrets.join(key.to_string())).unwrap();
+    let shared = layout.dir().join("password.txt");
+    fs::write(&shared, password).unwrap();
+    let dir = layout.dir();
+    assert!(dir.join(key.to_string()).is_dir());
+    let passwords = PasswordSource {
+        shared: Some(shared),
+        dir: dir.clone(),
+    };
+    let index = KeystoreIndex::scan(&dir, passwords).unwrap();
+    index.open(&key).expect("the shared password");
+}
+
 #[test]
 fn a_key_in_two_directories_names_both_files() {
     let layout = Layout::named("ethstaker-deposit, one salt");
@@ -178,16 +197,54 @@ fn a_container_volume_of_links_is_read_once() {
 }
 
 #[test]
-fn a_directory_that_leads_back_to_itself_or_never_ends_is_refused() {
+fn a_directory_that_links_lead_to_is_read_once() {
     let layout = Layout::named("Nimbus");
-    let link = layout.dir().join("again");
-    symlink(layout.home.path(), &link).unwrap();
+    let keys = layout.scan().unwrap().len();
+    symlink(layout.home.path(), layout.dir().join("again")).unwrap();
+    symlink(layout.dir(), layout.dir().join("aa-the-same")).unwrap();
+    let index = layout.scan().expect("a loop of links holds no other keystore");
+    assert_eq!(index.len(), keys);
+    for key in layout.keys() {
+        let path = index.path(&key).unwrap();
+        let own = path.strip_prefix(layout.dir()).unwrap();
+        assert_eq!(own.components().count(), 2, "{} goes by its own name", path.display());
+    }
+    // Followed one by one, these would be 40^7 directories.
+    for level in 0..8 {
+        let dir = layout.dir().join(format!("level-{level}"));
+        fs::create_dir(&dir).unwrap();
+        for link in 0..40 {
+            symlink(
+                layout.dir().join(format!("level-{}", level + 1)),
+                dir.join(link.to_string()),
+            )
+            .unwrap();
+        }
+    }
+    assert_eq!(layout.scan().unwrap().len(), keys);
+}
+
+#[test]
+fn what_a_volume_and_its_owner_leave_beside_keystores_keeps_none_of_them_away() {
+    let layout = Layout::named("ethstaker-deposit, one salt");
+    let keys = layout.keys().len();
+    symlink("itself", layout.dir().join("itself")).unwrap();
+    symlink("password.txt/below-a-file", layout.dir().join("notes.json")).unwrap();
+    let lost = layout.dir().join("lost+found");
+    fs::create_dir(&lost).unwrap();
+    fs::write(lost.join("keystore-12.json"), "half of a fi").unwrap();
+    assert_eq!(layout.scan().expect("these are no keystores").len(), keys);
+    symlink("keystore-again.json", layout.dir().join("keystore-again.json")).unwrap();
     let error = layout.scan().unwrap_err();
     assert!(
-        matches!(&error, IndexError::Loop { dir } if dir.starts_with(&link)),
-        "{error}"
+        matches!(&error, IndexError::Unusable { faults, .. } if faults.len() == 1),
+        "what is named like one is named: {error}"
     );
-    fs::remove_file(link).unwrap();
+}
+
+#[test]
+fn a_directory_that_never_ends_is_refused() {
+    let layout = Layout::named("Nimbus");
     let mut deep = layout.dir();
     for _ in 0..8 {
         deep.push("deeper");

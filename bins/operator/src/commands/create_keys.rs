@@ -8,7 +8,7 @@ use sw_key_ops::{CreateKeys, CreateKeysError, Passwords, Workers, create_keys};
 use sw_vault_dir::{BatchError, LockError};
 
 use crate::{
-    config::{VaultArgs, load_vault, second_name, warn_of_loose_secrets},
+    config::{VaultArgs, concurrency, load_vault, warn_of_loose_secrets},
     error::{CliError, Kind},
     host,
     mnemonic::MnemonicArgs,
@@ -108,18 +108,6 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         "Deposit data saved to {} file",
         ui.strong(directory.deposit_data().display())
     ))
-}
-
-/// What later versions of the original call `POOL_SIZE`.
-pub(super) fn concurrency() -> Result<Option<NonZeroUsize>, CliError> {
-    let Some(value) = second_name("CONCURRENCY") else {
-        return Ok(None);
-    };
-    let parsed = value.to_str().and_then(|text| text.parse().ok());
-    parsed.map(Some).ok_or_else(|| {
-        CliError::new(Kind::Usage, format_args!("CONCURRENCY is `{}`", value.display()))
-            .hint("set it to a number of threads, 1 or more, or unset it")
-    })
 }
 
 /// Does not repeat what it cannot read: of piped answers that are one off, it is the mnemonic.

@@ -1,7 +1,6 @@
 //! `operator recover`.
 
 mod chain;
-mod checks;
 mod words;
 
 use std::{
@@ -11,7 +10,7 @@ use std::{
 };
 
 use sw_key_ops::{
-    FoundKey, Passwords, Restore, Restored, Search, SearchOutcome, Workers, present_config, restore, search,
+    FoundKey, Passwords, Restore, Search, SearchOutcome, Workers, is_restored, present_config, restore, search,
     unused_keys,
 };
 use sw_keys::Mnemonic;
@@ -19,9 +18,8 @@ use sw_spec::{Address, PublicKeyBytes, RedactedUrl};
 use sw_vault_dir::{Batch, VaultDir, VaultLock};
 
 use self::chain::{Nodes, Registered};
-use super::create_keys::concurrency;
 use crate::{
-    config::{DataDirArgs, EndpointParser, NetworkArgs, parse_address},
+    config::{DataDirArgs, EndpointParser, NetworkArgs, concurrency, parse_address},
     error::CliError,
     host,
     mnemonic::MnemonicArgs,
@@ -90,7 +88,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let mnemonic = args.mnemonic.read(words::MNEMONIC, ui)?;
     let vault = ui.answer(args.vault, words::VAULT, parse_address)?;
     let directory = VaultDir::new(&data_dir, vault);
-    let lock = lock_present(&directory, ui)?;
+    let (lock, was_cut_short) = lock_present(&directory, ui)?;
     let present = present_config(&directory, &mnemonic).map_err(|error| words::refused(&error))?;
     let execution = words::endpoints(args.execution_endpoints, words::EXECUTION, ui)?;
     let consensus = words::endpoints(args.consensus_endpoints, words::CONSENSUS, ui)?;
@@ -147,26 +145,30 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         workers: host::available_memory().map_or(workers, |bytes| workers.with_memory(bytes / 4 * 3)),
         created_at: now(),
     };
-    let restored = restore(&lock, &request, &mut host::randomness(), &ui.bars());
-    let restored = restored.map_err(|error| words::refused(&error))?;
-    tell(&restored, &request, &directory, ui)?;
+    // What is made already is not put aside for the same once more.
+    if !(was_cut_short && is_restored(&lock, &request)) {
+        let restored = restore(&lock, &request, &mut host::randomness(), &ui.bars());
+        words::kept(&restored.map_err(|error| words::refused(&error))?, ui);
+    }
+    tell(&request, &directory, ui)?;
     if missing.is_empty() {
         return Ok(());
     }
     Err(words::some_missing(&outcome, found.len(), &missing, args.max_gap))
 }
 
-/// Keeps the operator out of a directory that exists, before anything is asked of a node.
-fn lock_present(directory: &VaultDir, ui: &Ui) -> Result<Option<VaultLock>, CliError> {
+/// Keeps the operator out of a directory that exists, before anything is asked of a node; and says whether a run that was
+/// cut short had to be finished.
+fn lock_present(directory: &VaultDir, ui: &Ui) -> Result<(Option<VaultLock>, bool), CliError> {
     if !directory.exists() {
-        return Ok(None);
+        return Ok((None, false));
     }
     let lock = directory.lock().map_err(|error| words::locked(&error))?;
     let finished = Batch::finish_interrupted(&lock).map_err(|error| words::refused(&error.into()))?;
     if finished {
         ui.say("An earlier run was cut short; the keys that it had made are in their place now.");
     }
-    Ok(Some(lock))
+    Ok((Some(lock), finished))
 }
 
 fn lock_new(directory: &VaultDir) -> Result<VaultLock, CliError> {
@@ -182,9 +184,7 @@ fn split(outcome: &SearchOutcome, staying: &BTreeSet<PublicKeyBytes>) -> (Vec<Fo
 }
 
 fn refuse_live(nodes: &Nodes<'_>, found: &[FoundKey], registered: &Registered) -> Result<(), CliError> {
-    let live = nodes
-        .at_work(found, registered)
-        .map_err(|error| words::liveness_unknown(&error))?;
+    let live = nodes.at_work(found, registered)?;
     if live.is_empty() {
         Ok(())
     } else {
@@ -217,8 +217,7 @@ fn next_index(outcome: &SearchOutcome, unused: &[FoundKey]) -> u32 {
     keys.map(|key| key.index.saturating_add(1)).max().unwrap_or(0)
 }
 
-fn tell(restored: &Restored, request: &Restore<'_>, directory: &VaultDir, ui: &Ui) -> Result<(), CliError> {
-    words::kept(restored, ui);
+fn tell(request: &Restore<'_>, directory: &VaultDir, ui: &Ui) -> Result<(), CliError> {
     ui.result(format_args!(
         "Keystores for vault {} successfully recovered to {}",
         ui.strong(request.vault),

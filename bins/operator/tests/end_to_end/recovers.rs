@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use alloy_primitives::FixedBytes;
@@ -12,6 +13,7 @@ use sw_devnet::{
     Devnet, Past,
     person::{Answer, Person},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::setup::small;
 
@@ -177,6 +179,14 @@ async fn lost_keys_are_found_again_and_what_was_there_is_kept() {
     let config = read_json(&vault.person.vault_dir().join("config.json"));
     assert_eq!(config["mnemonic_next_index"], 7, "key 6 has deposit data now");
     vault.person.validators_root().await.unwrap();
+
+    // As if the kill had come just before the last thing was tidied away.
+    fs::create_dir(vault.person.vault_dir().join(".new-keys.ready")).unwrap();
+    let after = files(&vault.person.vault_dir());
+    let answer = vault.recover(&["--restore-deposit-data", "3"]).await;
+    assert_eq!(answer.status.code(), Some(0), "{}", answer.said);
+    assert!(answer.out.contains(&done), "{}", answer.out);
+    assert_eq!(files(&vault.person.vault_dir()), after, "nothing is made twice");
 }
 
 #[tokio::test]
@@ -268,6 +278,41 @@ async fn keys_at_work_are_restored_only_when_that_is_asked_for_and_exited_ones_n
     assert_eq!(files(vault.home.path()), after);
 }
 
+/// A person who is asked whether to go on may think about it for epochs: what counts is who is at work when they have answered.
+#[tokio::test]
+async fn who_is_at_work_is_asked_of_the_epoch_in_which_the_question_was_answered() {
+    let vault = Vault::with_a_past(1, &[0], &[]).await;
+    let file = vault.devnet.network_file().to_str().unwrap().to_owned();
+    let words = vault.home.path().join("words.txt");
+    fs::write(&words, &vault.mnemonic).unwrap();
+    let mut running = tokio::process::Command::new(&vault.person.binary)
+        .args(["recover", "--vault", &vault.person.vault, "--network-config", &file])
+        .arg("--mnemonic-file")
+        .arg(&words)
+        .env_clear()
+        .envs(vault.person.environment.iter().cloned())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = running.stderr.take().unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("Recover their keystores?") {
+        assert_ne!(said.read_buf(&mut read).await.unwrap(), 0, "it has ended");
+    }
+    let rpc = vault.devnet.chain().rpc();
+    let _: Value = rpc.request("evm_increaseTime", json!([100_000])).await.unwrap();
+    let _: Value = rpc.request("evm_mine", json!([])).await.unwrap();
+    vault.devnet.beacon().set_live([vault.keys[0]]);
+    running.stdin.take().unwrap().write_all(b"yes\nyes\n").await.unwrap();
+    said.read_to_end(&mut read).await.unwrap();
+    let read = String::from_utf8_lossy(&read);
+    assert_eq!(running.wait().await.unwrap().code(), Some(6), "{read}");
+    assert!(read.contains("1 of the 1 keys have been at work"), "{read}");
+}
+
 #[tokio::test]
 async fn a_node_that_lies_or_an_operator_that_runs_changes_nothing() {
     let vault = Vault::with_a_past(2, &[0], &[1]).await;
@@ -303,7 +348,7 @@ async fn a_node_that_lies_or_an_operator_that_runs_changes_nothing() {
     );
     vault.devnet.set_claimed_chain_id(None);
     vault.devnet.set_syncing(sw_devnet::Node::Consensus, true);
-    assert_refused(&vault.recover(&[]).await, 1, &["no consensus node is ready"]);
+    assert_refused(&vault.recover(&[]).await, 1, &["no consensus node can be asked"]);
     vault.devnet.set_syncing(sw_devnet::Node::Consensus, false);
     let keeper = vault.devnet.deployment().keeper.to_string();
     let stranger = Person {

@@ -2,16 +2,17 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
 use rand_core::CryptoRng;
-use sw_deposit_data::VerifyError;
+use sw_deposit_data::{DepositDataFile, VerifyError};
 use sw_keys::{ExposeSecret, Mnemonic, ValidatorKeys};
 use sw_spec::{Address, NetworkFileError, NetworkSpec, PublicKeyBytes};
 use sw_vault_dir::{
-    BatchError, ConfigError, KeystoreIndex, Overwrite, PasswordSource, Replaced, Replacement, VaultConfig, VaultDir,
-    VaultLock, WriteError, write_private,
+    BatchError, ConfigError, KeystoreIndex, Opening, Overwrite, PasswordSource, Replaced, Replacement, VaultConfig,
+    VaultDir, VaultLock, WriteError, write_private,
 };
 
 use crate::{
@@ -184,6 +185,50 @@ where
     Ok(Restored { replaced, left_behind })
 }
 
+/// Whether the directory has all that [`restore`] would make, and nothing else: then a run that was cut short has made it.
+/// Every keystore is opened.
+pub fn is_restored(lock: &VaultLock, request: &Restore<'_>) -> bool {
+    let directory = lock.dir();
+    let is_past = |config: VaultConfig| config.mnemonic_next_index >= request.next_index;
+    VaultConfig::load(directory).is_ok_and(is_past)
+        && has_deposit_data_of(directory, request.unused)
+        && has_keystores_of(directory, request)
+}
+
+fn has_deposit_data_of(directory: &VaultDir, unused: &[FoundKey]) -> bool {
+    if unused.is_empty() {
+        return true;
+    }
+    let file = fs::read(directory.deposit_data())
+        .ok()
+        .and_then(|bytes| DepositDataFile::parse(&bytes).ok());
+    file.is_some_and(|file| {
+        let stated = file.entries().iter().map(|entry| entry.public_key);
+        stated.eq(unused.iter().map(|key| key.public_key))
+    })
+}
+
+fn has_keystores_of(directory: &VaultDir, request: &Restore<'_>) -> bool {
+    let passwords = PasswordSource {
+        shared: Some(directory.keystores_password()),
+        dir: directory.keystores(),
+    };
+    let opening = Opening {
+        threads: request.workers.threads(),
+        ..Opening::default()
+    };
+    KeystoreIndex::scan_with(&directory.keystores(), passwords, opening).is_ok_and(|index| {
+        request.public_keys().iter().eq(index.public_keys()) && index.verify_all(opening, &|| {}).is_empty()
+    })
+}
+
+impl Restore<'_> {
+    fn public_keys(&self) -> BTreeSet<PublicKeyBytes> {
+        let keys = self.registered.iter().chain(self.unused);
+        keys.map(|key| key.public_key).collect()
+    }
+}
+
 fn new_config(directory: &VaultDir, request: &Restore<'_>, keys: &ValidatorKeys) -> Result<VaultConfig, RestoreError> {
     let present = present(directory, keys)?;
     let network = request.network.name.to_string();
@@ -207,7 +252,7 @@ fn keep_network_file(directory: &VaultDir, request: &Restore<'_>) -> Result<(), 
     let (path, Some(text)) = (directory.network_file(), request.network_file) else {
         return Ok(());
     };
-    let Ok(present) = std::fs::read_to_string(&path) else {
+    let Ok(present) = fs::read_to_string(&path) else {
         return Ok(write_private(&path, text.as_bytes(), Overwrite::Refuse)?);
     };
     match NetworkSpec::from_toml(&present) {
@@ -253,11 +298,6 @@ fn left_behind(keystores: &Path, request: &Restore<'_>) -> Option<usize> {
         dir: keystores.to_owned(),
     };
     let present = KeystoreIndex::scan(keystores, passwords).ok()?;
-    let new: BTreeSet<_> = request
-        .registered
-        .iter()
-        .chain(request.unused)
-        .map(|key| key.public_key)
-        .collect();
+    let new = request.public_keys();
     Some(present.public_keys().filter(|key| !new.contains(*key)).count())
 }

@@ -153,11 +153,11 @@ fn memory_is_kept_for_the_same_or_less_and_never_held_twice() {
     let mut memory = LaneMemory::default();
     assert_eq!(memory.bytes(), 0);
     memory.reserve(4, 16, 8).expect("memory");
-    let first = memory.lines.as_ptr();
+    let first = memory.lines().as_ptr();
     assert_eq!((memory.bytes(), first.addr() % 64), (4 * 16 * 1024, 0));
     memory.reserve(2, 16, 8).expect("memory");
     memory.reserve(4, 16, 1).expect("memory");
-    assert_eq!((memory.bytes(), memory.lines.as_ptr()), (4 * 16 * 1024, first));
+    assert_eq!((memory.bytes(), memory.lines().as_ptr()), (4 * 16 * 1024, first));
     memory.reserve(1, 1 << 10, 8).expect("memory");
     assert_eq!(memory.bytes(), 1 << 20);
 }
@@ -180,7 +180,7 @@ fn everything_written_is_wiped_and_nothing_prints() {
         let [a, b] = &mut blocks;
         memory.reserve(4, 16, 8).expect("memory");
         romix(instructions, 16, &mut [a, b], &mut memory).expect("memory");
-        let written = |memory: &LaneMemory| memory.lines.iter().filter(|line| line.0 != Line::ZERO.0).count();
+        let written = |memory: &LaneMemory| memory.lines().iter().filter(|line| line.0 != Line::ZERO.0).count();
         assert_eq!((memory.used, written(&memory)), (2 * 16 * 16, 2 * 16 * 16), "{name}");
         assert_eq!(format!("{memory:?}"), "LaneMemory { bytes: 65536, .. }");
         memory.wipe();

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::redirect::Policy;
 use sw_chain_client::{
-    BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ExecutionClient, ExecutionError,
-    ExecutionOptions, Snapshot,
+    BeaconValidator, ConsensusClient, ConsensusOptions, ExecutionClient, ExecutionError, ExecutionOptions, Snapshot,
 };
 use sw_key_ops::{FoundKey, Progress, Stage};
-use sw_spec::{Address, Epoch, NetworkSpec, PublicKeyBytes, RedactedUrl, Slot};
+use sw_spec::{Address, Epoch, NetworkSpec, PublicKeyBytes, RedactedUrl};
 use tokio::runtime::Runtime;
 
-use super::checks::{check_execution, check_same_chain, ready_consensus};
+use super::words;
 use crate::{
     error::{CliError, Kind},
+    nodes::{NOTHING_CHANGED, NodeCheck, check_same_chain},
     ui::Ui,
     wiring::http_client,
 };
@@ -24,7 +24,6 @@ pub(super) struct Nodes<'a> {
     runtime: Runtime,
     execution: ExecutionClient,
     consensus: ConsensusClient,
-    head_slot: Slot,
 }
 
 /// The validators of a vault.
@@ -65,18 +64,22 @@ impl<'a> Nodes<'a> {
             chain_id: Some(network.chain_id),
             ..ExecutionOptions::default()
         };
+        let check = NodeCheck {
+            http: &http,
+            network,
+            is_optional: false,
+            ui,
+        };
+        let execution = runtime.block_on(check.execution(&execution))?;
+        let consensus = runtime.block_on(check.consensus(&consensus))?;
         let execution = ExecutionClient::new(http.clone(), execution, options);
-        runtime.block_on(check_execution(&execution, network))?;
-        let all = ConsensusClient::new(http.clone(), consensus, ConsensusOptions::default());
-        let (ready, head_slot) = runtime.block_on(ready_consensus(&all, network, ui))?;
-        let consensus = ConsensusClient::new(http, ready, ConsensusOptions::default());
+        let consensus = ConsensusClient::new(http, consensus, ConsensusOptions::default());
         runtime.block_on(check_same_chain(&execution, &consensus))?;
         Ok(Self {
             network,
             runtime,
             execution,
             consensus,
-            head_slot,
         })
     }
 
@@ -112,7 +115,9 @@ impl<'a> Nodes<'a> {
     }
 
     /// Those of the keys that have been seen at work in the present epoch or the one before.
-    pub(super) fn at_work(&self, keys: &[FoundKey], registered: &Registered) -> Result<Vec<FoundKey>, ConsensusError> {
+    ///
+    /// The epoch is that of now: since the nodes were first asked, a person may have been, and took their time.
+    pub(super) fn at_work(&self, keys: &[FoundKey], registered: &Registered) -> Result<Vec<FoundKey>, CliError> {
         let indexed: BTreeMap<u64, FoundKey> = keys
             .iter()
             .filter_map(|key| Some((registered.states.get(&key.public_key)?.index, *key)))
@@ -121,16 +126,26 @@ impl<'a> Nodes<'a> {
         if indices.is_empty() {
             return Ok(Vec::new());
         }
-        let present = self.head_slot.0.checked_div(self.network.slots_per_epoch).unwrap_or(0);
-        let mut live = BTreeSet::new();
-        for epoch in present.saturating_sub(1)..=present {
-            let seen = self.consensus.live_validators(Epoch(epoch), &indices);
-            live.extend(self.runtime.block_on(seen)?);
-        }
+        let live = self.runtime.block_on(self.live(&indices))?;
         Ok(live
             .into_iter()
             .filter_map(|index| indexed.get(&index).copied())
             .collect())
+    }
+
+    async fn live(&self, indices: &[u64]) -> Result<BTreeSet<u64>, CliError> {
+        let status = self.consensus.syncing().await;
+        let ready = status.iter().filter(|status| status.is_ready());
+        let head = ready.filter_map(|status| status.head_slot).max();
+        let head =
+            head.ok_or_else(|| words::liveness_unknown("no consensus node is in step with the chain any more"))?;
+        let present = head.0.checked_div(self.network.slots_per_epoch).unwrap_or(0);
+        let mut live = BTreeSet::new();
+        for epoch in present.saturating_sub(1)..=present {
+            let seen = self.consensus.live_validators(Epoch(epoch), indices).await;
+            live.extend(seen.map_err(words::liveness_unknown)?);
+        }
+        Ok(live)
     }
 
     /// Those of the keys that the beacon chain knows, whoever deposited for them.
@@ -166,11 +181,9 @@ impl<'a> Nodes<'a> {
         to: u64,
         progress: &impl Progress,
     ) -> Result<BTreeSet<PublicKeyBytes>, CliError> {
-        let pieces: Vec<u64> = (from..=to).step_by(PIECE).collect();
         let mut keys = BTreeSet::new();
-        progress.begin(Stage::Registrations, pieces.len());
-        for first in pieces {
-            let last = first.saturating_add(PIECE as u64 - 1).min(to);
+        progress.begin(Stage::Registrations, pieces(from, to).size_hint().0);
+        for (first, last) in pieces(from, to) {
             keys.extend(self.piece(source, first, last).await?);
             progress.advance(Stage::Registrations);
         }
@@ -187,6 +200,12 @@ impl<'a> Nodes<'a> {
             }
         }
     }
+}
+
+/// The ranges of blocks to read. A node may say that there are more blocks than would fit into memory as a list.
+fn pieces(from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+    let last = move |first: u64| first.saturating_add(PIECE as u64 - 1).min(to);
+    (from..=to).step_by(PIECE).map(move |first| (first, last(first)))
 }
 
 /// Who says that validators were registered.
@@ -206,7 +225,7 @@ impl Source {
     }
 }
 
-pub(super) fn unread(error: &ExecutionError) -> CliError {
+fn unread(error: &ExecutionError) -> CliError {
     let refused = CliError::from_error(Kind::Failed, error);
     match error {
         ExecutionError::NotAVault { .. } => {
@@ -219,7 +238,6 @@ pub(super) fn unread(error: &ExecutionError) -> CliError {
     }
 }
 
-pub(super) const NOTHING_CHANGED: &str = "nothing was changed; run this again, or name other nodes";
 /// States of life in which a validator has no work left (beacon-APIs `ValidatorStatus`).
 const LEFT: [&str; 4] = [
     "exited_unslashed",
@@ -232,3 +250,18 @@ const MONTH: u64 = 2_628_000;
 /// Blocks that are read, and shown as read, at a time.
 const PIECE: usize = 250_000;
 const ATTEMPTS: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_in_one_piece_however_many_a_node_says_there_are() {
+        let piece = PIECE as u64;
+        let all: Vec<_> = pieces(7, piece + 7).collect();
+        assert_eq!(all, [(7, piece + 6), (piece + 7, piece + 7)]);
+        assert_eq!(pieces(8, 7).size_hint().0, 0);
+        assert_eq!(pieces(0, u64::MAX).nth(1), Some((piece, 2 * piece - 1)));
+        assert_eq!(pieces(u64::MAX - 1, u64::MAX).last(), Some((u64::MAX - 1, u64::MAX)));
+    }
+}

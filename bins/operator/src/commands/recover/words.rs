@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr};
 
-use sw_chain_client::ConsensusError;
 use sw_key_ops::{FoundKey, RestoreError, Restored, SearchOutcome};
 use sw_spec::{Address, PublicKeyBytes, RedactedUrl};
 use sw_vault_dir::{BatchError, LockError, VaultDir};
@@ -170,12 +169,12 @@ pub(super) fn at_work(live: &[FoundKey], found: usize) -> CliError {
 }
 
 /// A node that keeps no track cannot say that nobody is at work.
-pub(super) fn liveness_unknown(error: &ConsensusError) -> CliError {
-    CliError::caused_by(
+pub(super) fn liveness_unknown(cause: impl Display) -> CliError {
+    CliError::new(
         Kind::Unsafe,
         "it cannot be told whether the keys are at work on another machine, and two that sign with the same key are slashed",
-        error,
     )
+    .cause(cause)
     .hint("have the consensus node track liveness (Teku: `--beacon-liveness-tracking-enabled`), or name another node")
     .hint("`--allow-live-keys` restores the keys all the same; do not load them into a second validator client")
 }
