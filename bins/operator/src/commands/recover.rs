@@ -121,7 +121,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         refuse_live(&nodes, &found, &registered)?;
     }
     let unused = match args.restore_deposit_data {
-        Some(count) => unused(&nodes, &mnemonic, count, &registered)?,
+        Some(count) => unused(&nodes, &mnemonic, count, args.max_gap, &registered)?,
         None => Vec::new(),
     };
     let lock = match lock {
@@ -197,11 +197,13 @@ fn unused(
     nodes: &Nodes<'_>,
     mnemonic: &Mnemonic,
     count: NonZeroU32,
+    max_gap: NonZeroU32,
     registered: &Registered,
 ) -> Result<Vec<FoundKey>, CliError> {
     let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
+    let most = registered.keys.len().saturating_add(usize::try_from(max_gap.get()).unwrap_or(usize::MAX));
     let mut used = registered.keys.clone();
-    loop {
+    while used.len() <= most {
         let candidates = unused_keys(mnemonic, count, &used);
         let known = nodes.known(&candidates)?;
         if known.is_empty() {
@@ -209,6 +211,7 @@ fn unused(
         }
         used.extend(known);
     }
+    Err(words::all_in_use(max_gap))
 }
 
 /// After the last key that is known to be in use.

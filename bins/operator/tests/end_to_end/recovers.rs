@@ -43,13 +43,7 @@ impl Vault {
         let deposits = deposits.as_array().unwrap();
         let keys: Vec<Key> = deposits.iter().map(|deposit| hex(&deposit["pubkey"])).collect();
         for index in v1.iter().chain(v2) {
-            let deposit = &deposits[*index];
-            let (credentials, signature) = (hex(&deposit["withdrawal_credentials"]), hex(&deposit["signature"]));
-            let chain = devnet.chain();
-            chain
-                .deposit(&keys[*index], credentials, &signature, 32_000_000_000)
-                .await
-                .unwrap();
+            deposit(&devnet, &deposits[*index]).await;
         }
         for (past, indices) in [(Past::V1, v1), (Past::V2, v2)] {
             let keys: Vec<Key> = indices.iter().map(|index| keys[*index]).collect();
@@ -83,6 +77,15 @@ impl Vault {
         fs::create_dir(&data_dir).unwrap();
         Person::new(&self.person.binary, &data_dir, self.person.vault.clone(), &self.devnet)
     }
+}
+
+async fn deposit(devnet: &Devnet, entry: &Value) {
+    let (credentials, signature) = (hex(&entry["withdrawal_credentials"]), hex(&entry["signature"]));
+    let chain = devnet.chain();
+    chain
+        .deposit(&hex(&entry["pubkey"]), credentials, &signature, 32_000_000_000)
+        .await
+        .unwrap();
 }
 
 fn hex<const N: usize>(value: &Value) -> FixedBytes<N> {
@@ -187,6 +190,23 @@ async fn lost_keys_are_found_again_and_what_was_there_is_kept() {
     assert_eq!(answer.status.code(), Some(0), "{}", answer.said);
     assert!(answer.out.contains(&done), "{}", answer.out);
     assert_eq!(files(&vault.person.vault_dir()), after, "nothing is made twice");
+}
+
+#[tokio::test]
+async fn keys_in_use_elsewhere_are_passed_over_but_not_for_ever() {
+    let vault = Vault::with_a_past(6, &[0], &[]).await;
+    let deposits = read_json(&vault.person.vault_dir().join("deposit_data.json"));
+    for index in 1..=3 {
+        deposit(&vault.devnet, &deposits[index]).await;
+    }
+    let before = files(&vault.person.vault_dir());
+    let answer = vault.recover(&["--restore-deposit-data", "1", "--max-gap", "2"]).await;
+    assert_refused(&answer, 1, &["more than 2 keys", "--max-gap 20"]);
+    assert_eq!(files(&vault.person.vault_dir()), before);
+
+    let answer = vault.recover(&["--restore-deposit-data", "1", "--max-gap", "3"]).await;
+    assert_eq!(answer.status.code(), Some(0), "{}", answer.said);
+    assert_eq!(stated_keys(&vault.keystores()), vault.keys_at(&[0, 4]));
 }
 
 #[tokio::test]

@@ -110,6 +110,16 @@ fn agreed(text: &str, ui: &Ui) -> Result<(), CliError> {
     }
 }
 
+/// A consensus node that knows every key it is asked about is wrong, or there is more to search than was allowed.
+pub(super) fn all_in_use(max_gap: NonZeroU32) -> CliError {
+    CliError::new(
+        Kind::Failed,
+        format_args!("the consensus node knows more than {max_gap} keys of this mnemonic that the vault has not registered"),
+    )
+    .cause("no unused key to restore was found; nothing was changed")
+    .hint(go_on(max_gap))
+}
+
 /// The search ended without a key. That proves nothing against the mnemonic.
 pub(super) fn none_found(outcome: &SearchOutcome, wanted: usize, max_gap: NonZeroU32) -> CliError {
     CliError::new(Kind::Failed, searched(outcome, 0, wanted))
