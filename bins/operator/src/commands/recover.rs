@@ -201,7 +201,10 @@ fn unused(
     registered: &Registered,
 ) -> Result<Vec<FoundKey>, CliError> {
     let count = usize::try_from(count.get()).unwrap_or(usize::MAX);
-    let most = registered.keys.len().saturating_add(usize::try_from(max_gap.get()).unwrap_or(usize::MAX));
+    let most = registered
+        .keys
+        .len()
+        .saturating_add(usize::try_from(max_gap.get()).unwrap_or(usize::MAX));
     let mut used = registered.keys.clone();
     while used.len() <= most {
         let candidates = unused_keys(mnemonic, count, &used);

@@ -114,7 +114,9 @@ fn agreed(text: &str, ui: &Ui) -> Result<(), CliError> {
 pub(super) fn all_in_use(max_gap: NonZeroU32) -> CliError {
     CliError::new(
         Kind::Failed,
-        format_args!("the consensus node knows more than {max_gap} keys of this mnemonic that the vault has not registered"),
+        format_args!(
+            "the consensus node knows more than {max_gap} keys of this mnemonic that the vault has not registered"
+        ),
     )
     .cause("no unused key to restore was found; nothing was changed")
     .hint(go_on(max_gap))
