@@ -156,7 +156,7 @@ fn hundred(operator: &Path, how: &[&str], limit: f64) -> Result<(), Failure> {
     };
     let how_said = how.join(" ");
     let create = [&["create-keys", "--count=100", "--mnemonic-file", words], how].concat();
-    timed(&format!("100 keys {how_said}"), &create)?;
+    timed(format!("create-keys --count=100 {how_said}").trim_end(), &create)?;
     timed("opening them", &["keystores", "verify"])?;
     let most = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
     println!(
