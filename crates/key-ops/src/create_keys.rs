@@ -137,12 +137,10 @@ where
     deposit_data.verify(request.vault, request.network, rng)?;
 
     let json = deposit_data.to_json();
-    let files_each = if request.passwords == Passwords::PerKeystore {
-        2
-    } else {
-        1
-    };
-    batch.check_space(new_keys.len().saturating_mul(files_each), json.len())?;
+    batch.check_space(
+        new_keys.len().saturating_mul(request.passwords.files_each()),
+        json.len(),
+    )?;
     let sealing = request.passwords.sealing(|| batch.shared_password(rng))?;
     let (created_at, workers) = (request.created_at, request.workers);
     for file in keystore_files(&new_keys, &sealing, created_at, workers, rng, progress)? {

@@ -32,6 +32,14 @@ pub(crate) enum Sealing {
 }
 
 impl Passwords {
+    /// How many files a key takes.
+    pub(crate) fn files_each(self) -> usize {
+        match self {
+            Self::Shared | Self::SharedUniqueSalts => 1,
+            Self::PerKeystore => 2,
+        }
+    }
+
     /// `shared` reads or makes the shared password; it is called only when one is used.
     pub(crate) fn sealing<E>(self, shared: impl FnOnce() -> Result<SecretString, E>) -> Result<Sealing, E> {
         Ok(match self {

@@ -168,13 +168,11 @@ where
     };
     new_keys.extend(unused);
 
-    let files_each = if request.passwords == Passwords::PerKeystore {
-        2
-    } else {
-        1
-    };
     let deposit_bytes = deposit_data.as_ref().map_or(0, String::len);
-    replacement.check_space(new_keys.len().saturating_mul(files_each), deposit_bytes)?;
+    replacement.check_space(
+        new_keys.len().saturating_mul(request.passwords.files_each()),
+        deposit_bytes,
+    )?;
     let sealing = request.passwords.sealing(|| replacement.shared_password(rng))?;
     let (created_at, workers) = (request.created_at, request.workers);
     for file in keystore_files(&new_keys, &sealing, created_at, workers, rng, progress)? {
