@@ -164,9 +164,11 @@ impl DepositLookUp<'_> {
         if let Some(execution) = self.execution {
             let unreadable = LookUpError::execution("the head of the chain");
             let snapshot = execution.head().await.map_err(unreadable)?;
+            let unreadable = LookUpError::execution("the vault");
+            let vault = snapshot.vault(self.vault, self.network).await.map_err(unreadable)?;
             let unreadable = LookUpError::execution("the vault's deposit data root");
-            let state = snapshot.registration(self.vault, self.network, Address::ZERO).await;
-            let state = state.map_err(unreadable)?;
+            let state = snapshot.registration(self.vault, vault.version, self.network, Address::ZERO);
+            let state = state.await.map_err(unreadable)?;
             found.uploaded = Some(UploadedRoot {
                 root: state.deposit_data_root,
                 next_index: state.deposit_data_index,
