@@ -20,6 +20,15 @@ pub enum Road {
 }
 
 impl Road {
+    /// The road by which the deposit data of a vault of this version is proven, whoever may send now: the holder of its root.
+    pub fn of_deposit_data(version: u8) -> Self {
+        if version == 1 {
+            Self::Vault
+        } else {
+            Self::DepositDataRegistry
+        }
+    }
+
     /// The call that registers `keys` validators: of the vault or of the DepositDataRegistry, with the harvest before it.
     pub(crate) fn call(
         self,
@@ -62,8 +71,8 @@ impl Road {
         Call::new(to, data)
     }
 
-    /// What whoever may set the root must call.
-    pub(crate) fn upload(self, root: B256, vault: Address, network: &NetworkSpec) -> String {
+    /// What whoever may set the root calls to upload it, in words.
+    pub fn upload(self, root: B256, vault: Address, network: &NetworkSpec) -> String {
         match self {
             Self::DepositDataRegistry => {
                 let registry = network.contracts.deposit_data_registry;
@@ -122,7 +131,7 @@ pub enum NoRoad {
 pub fn road(vault: &VaultState, network: &NetworkSpec) -> Result<Road, NoRoad> {
     let registry = network.contracts.deposit_data_registry;
     let admin = vault.admin;
-    if vault.version == 1 {
+    if Road::of_deposit_data(vault.version) == Road::Vault {
         return Ok(Road::Vault);
     }
     match vault.validators_manager.filter(|manager| !manager.is_zero()) {
