@@ -7,6 +7,7 @@ pub mod bls;
 pub mod chain;
 mod config;
 pub mod contracts;
+mod controls;
 pub mod deployment;
 mod devnet;
 mod door;
@@ -25,6 +26,7 @@ pub mod toolchain;
 pub use crate::{
     acts::{Past, Registered},
     config::{DevnetConfig, DevnetError, Node, VaultKind},
+    controls::Dropped,
     deployment::Deployment,
     devnet::Devnet,
 };

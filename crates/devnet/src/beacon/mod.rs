@@ -21,7 +21,9 @@ use alloy_primitives::{Address, B256, FixedBytes};
 use tokio::{sync::Mutex, task::JoinSet};
 
 use crate::{
-    http::{HttpError, serve},
+    door::Door,
+    http::HttpError,
+    proxy::{Rules, wire},
     rpc::Rpc,
 };
 
@@ -55,6 +57,8 @@ pub struct BeaconConfig {
 pub struct BeaconNode {
     url: String,
     shared: Arc<Shared>,
+    rules: Arc<Rules>,
+    door: Arc<Door>,
     _tasks: JoinSet<()>,
 }
 
@@ -65,6 +69,8 @@ struct Shared {
     registry: Mutex<registry::Registry>,
     exits: Mutex<BTreeMap<u64, exits::Exit>>,
     syncing: AtomicBool,
+    optimistic: AtomicBool,
+    execution_offline: AtomicBool,
     liveness: liveness::Liveness,
     /// Validators that are said to be in another state of life than they are.
     statuses: std::sync::Mutex<BTreeMap<FixedBytes<48>, &'static str>>,
@@ -83,14 +89,19 @@ impl BeaconNode {
             registry: Mutex::default(),
             exits: Mutex::default(),
             syncing: AtomicBool::new(false),
+            optimistic: AtomicBool::new(false),
+            execution_offline: AtomicBool::new(false),
             liveness: liveness::Liveness::default(),
             statuses: std::sync::Mutex::default(),
         });
+        let (rules, door) = (Arc::<Rules>::default(), Arc::<Door>::default());
         let mut tasks = JoinSet::new();
-        let address = serve(api::router(Arc::clone(&shared)), &mut tasks).await?;
+        let url = wire::serve_spoiled(api::router(Arc::clone(&shared)), &rules, &door, &mut tasks).await?;
         Ok(Self {
-            url: format!("http://{address}"),
+            url,
             shared,
+            rules,
+            door,
             _tasks: tasks,
         })
     }
@@ -98,6 +109,16 @@ impl BeaconNode {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its fault script; a rule's method is a part of the path.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Drops every new connection without a word, as if the node were gone, or takes them again.
+    pub fn set_down(&self, down: bool) {
+        self.door.set_closed(down);
     }
 
     /// Makes it say that these validators, and no others, have been at work in the last epochs.
@@ -122,5 +143,15 @@ impl BeaconNode {
     /// Makes it say that it is still syncing, or no longer.
     pub fn set_syncing(&self, syncing: bool) {
         self.shared.syncing.store(syncing, Ordering::SeqCst);
+    }
+
+    /// Makes it say that its execution node has not verified the newest blocks, or has again.
+    pub fn set_optimistic(&self, optimistic: bool) {
+        self.shared.optimistic.store(optimistic, Ordering::SeqCst);
+    }
+
+    /// Makes it say that it has no execution node, or has one again.
+    pub fn set_execution_offline(&self, offline: bool) {
+        self.shared.execution_offline.store(offline, Ordering::SeqCst);
     }
 }
