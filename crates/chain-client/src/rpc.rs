@@ -3,7 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use alloy::{
@@ -19,7 +19,7 @@ use sw_spec::RedactedUrl;
 use tower::Service;
 
 use crate::{
-    EndpointFault, ExecutionError, ExecutionOptions, Revert, decode_revert,
+    EndpointFault, ExecutionError, ExecutionOptions, JwtSecret, Revert, decode_revert,
     endpoints::Failed,
     http::{excerpt, exchange},
     ranges::LearnedRanges,
@@ -56,6 +56,7 @@ impl Node {
             timeout: options.request_timeout,
             limit: options.body_limit,
             logs_limit: options.logs_body_limit,
+            jwt_secret: options.jwt_secret.clone(),
         };
         Self {
             rpc: RpcClient::new(transport, false),
@@ -237,6 +238,7 @@ struct HttpTransport {
     timeout: Duration,
     limit: usize,
     logs_limit: usize,
+    jwt_secret: Option<JwtSecret>,
 }
 
 impl HttpTransport {
@@ -249,10 +251,14 @@ impl HttpTransport {
         } else {
             self.limit
         };
-        let http = self
+        let mut http = self
             .client
             .post(self.url.expose_url().clone())
             .json(request.serialized());
+        if let Some(secret) = &self.jwt_secret {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            http = http.bearer_auth(secret.token(now.as_secs()).as_str());
+        }
         let answer = exchange(http, &self.url, request.method(), self.timeout, limit).await?;
         let status = answer.status;
         // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
