@@ -180,6 +180,15 @@ impl Devnet {
         &self.proxy
     }
 
+    /// A further execution endpoint of the same node, with faults of its own. It ends when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// There is no port to listen on.
+    pub async fn add_execution_endpoint(&self) -> Result<ExecutionProxy, DevnetError> {
+        Ok(self.proxy.beside().await?)
+    }
+
     /// The Beacon API, and its faults.
     pub fn beacon(&self) -> &BeaconNode {
         &self.beacon

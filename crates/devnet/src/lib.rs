@@ -8,6 +8,7 @@ pub mod bls;
 pub mod chain;
 mod config;
 pub mod contracts;
+mod controls;
 pub mod deployment;
 mod devnet;
 mod door;
@@ -26,6 +27,7 @@ pub mod toolchain;
 pub use crate::{
     acts::{Past, Registered},
     config::{DevnetConfig, DevnetError, Node, VaultKind},
+    controls::Dropped,
     deployment::Deployment,
     devnet::Devnet,
 };

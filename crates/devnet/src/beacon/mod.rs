@@ -21,7 +21,9 @@ use alloy_primitives::{Address, B256, FixedBytes};
 use tokio::{sync::Mutex, task::JoinSet};
 
 use crate::{
-    http::{HttpError, serve},
+    door::Door,
+    http::HttpError,
+    proxy::{Rules, wire},
     rpc::Rpc,
 };
 
@@ -55,6 +57,8 @@ pub struct BeaconConfig {
 pub struct BeaconNode {
     url: String,
     shared: Arc<Shared>,
+    rules: Arc<Rules>,
+    door: Arc<Door>,
     _tasks: JoinSet<()>,
 }
 
@@ -86,11 +90,14 @@ impl BeaconNode {
             liveness: liveness::Liveness::default(),
             statuses: std::sync::Mutex::default(),
         });
+        let (rules, door) = (Arc::<Rules>::default(), Arc::<Door>::default());
         let mut tasks = JoinSet::new();
-        let address = serve(api::router(Arc::clone(&shared)), &mut tasks).await?;
+        let url = wire::serve_spoiled(api::router(Arc::clone(&shared)), &rules, &door, &mut tasks).await?;
         Ok(Self {
-            url: format!("http://{address}"),
+            url,
             shared,
+            rules,
+            door,
             _tasks: tasks,
         })
     }
@@ -98,6 +105,16 @@ impl BeaconNode {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its fault script; a rule's method is a part of the path.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Drops every new connection without a word, as if the node were gone, or takes them again.
+    pub fn set_down(&self, down: bool) {
+        self.door.set_closed(down);
     }
 
     /// Makes it say that these validators, and no others, have been at work in the last epochs.

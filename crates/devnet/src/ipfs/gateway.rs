@@ -22,8 +22,9 @@ use super::{
     unixfs::{Block, Layout, blocks},
 };
 use crate::{
-    door::{Door, serve_behind},
+    door::Door,
     http::HttpError,
+    proxy::{Rules, wire},
 };
 
 /// The most that `/add` takes.
@@ -50,11 +51,13 @@ impl Gateway {
             .route("/add", post(add))
             .layer(DefaultBodyLimit::max(MAX_ADD))
             .with_state(shared.clone());
+        let rules = Arc::<Rules>::default();
         let mut tasks = JoinSet::new();
-        let address = serve_behind(door.clone(), router, &mut tasks).await?;
+        let url = wire::serve_spoiled(router, &rules, &door, &mut tasks).await?;
         let handle = GatewayHandle {
-            url: format!("http://{address}"),
+            url,
             shared,
+            rules,
             door,
         };
         Ok(Self { handle, _tasks: tasks })
@@ -71,6 +74,7 @@ impl Gateway {
 pub struct GatewayHandle {
     url: String,
     shared: Arc<Shared>,
+    rules: Arc<Rules>,
     door: Arc<Door>,
 }
 
@@ -78,6 +82,12 @@ impl GatewayHandle {
     /// The base URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its fault script; a rule's method is a part of the path, so a CID makes a rule for that content, and `/ipfs/` one
+    /// for everything that is fetched. The oracles store at `/add`.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Stores a file the way the Keeper's config is stored (`Qm..`), and returns its CID.
@@ -256,8 +266,7 @@ async fn serve_content(
     let content = shared.read();
     match content.faults.get(&cid) {
         Some(ContentFault::Html) => {
-            let page = "<!DOCTYPE html><html><body><h1>Checking your browser</h1></body></html>";
-            return ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
+            return ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], wire::WEB_PAGE).into_response();
         }
         Some(ContentFault::Missing) => return (StatusCode::NOT_FOUND, "no such content").into_response(),
         Some(ContentFault::Tampered) | None => {}
