@@ -76,10 +76,7 @@ impl Ground {
 
     /// SIGKILL.
     pub(crate) async fn kill(&mut self, mut running: RunningOperator) {
-        let id = i32::try_from(running.id().unwrap()).unwrap();
-        let pid = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        running.ends(STOP).await.unwrap();
+        running.kill().await.unwrap();
         self.kills += 1;
     }
 
@@ -93,7 +90,7 @@ impl Ground {
 
     /// What the chain and the journal say now.
     pub(crate) async fn audit(&mut self, after: &str) -> Audit {
-        let audit = self.auditor.audit(&self.setup.devnet).await.unwrap();
+        let audit = self.auditor.audit(&self.setup.devnet, &[]).await.unwrap();
         self.duplicates = self.duplicates.max(audit.duplicates);
         let violations = audit.violations.iter();
         self.violations

@@ -1,9 +1,15 @@
 //! What an operator did, judged by the chain, its journal and its files, and by none of its code.
 
 mod chain;
+mod exits;
 mod journal;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    path::PathBuf,
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use tokio::time::Instant;
@@ -12,6 +18,7 @@ pub use self::journal::Intent;
 use crate::{
     Devnet, Registered,
     chain::{Chain, ChainError},
+    proxy::{ExecutionProxy, HandedIn},
 };
 
 /// Something that must never be. Its number is that of the invariant, I1 to I12.
@@ -109,7 +116,8 @@ impl Auditor {
     }
 
     /// Holds the chain against the journal: keys are registered once (I1), with the vault's credentials (I6), every mined
-    /// transaction was written down before (I2), none could have paid more than the cap (I3), and no transaction waits behind a
+    /// transaction and every one that reached an endpoint, `more` being those beside the network's own, was written down before
+    /// (I2), none could have paid more than the cap (I3), and no transaction waits behind a
     /// missing nonce (I4).
     ///
     /// What it finds it looks at again: a reorganisation between two readings is no fault of the operator.
@@ -117,19 +125,33 @@ impl Auditor {
     /// # Errors
     ///
     /// The chain or the journal cannot be read.
-    pub async fn audit(&mut self, devnet: &Devnet) -> Result<Audit, AuditError> {
-        let mut audit = self.look(devnet.chain()).await?;
-        for _ in 1..LOOKS {
-            if audit.violations.is_empty() {
-                break;
+    pub async fn audit(&mut self, devnet: &Devnet, more: &[&ExecutionProxy]) -> Result<Audit, AuditError> {
+        let mut looks = 1;
+        loop {
+            let endpoints = std::iter::once(devnet.proxy()).chain(more.iter().copied());
+            let handed_in: Vec<HandedIn> = endpoints.flat_map(ExecutionProxy::handed_in).collect();
+            let audit = self.look(devnet.chain(), &handed_in).await?;
+            if audit.violations.is_empty() || looks >= LOOKS {
+                return Ok(audit);
             }
+            looks += 1;
             tokio::time::sleep(PAUSE).await;
-            audit = self.look(devnet.chain()).await?;
         }
-        Ok(audit)
     }
 
-    async fn look(&mut self, chain: &Chain) -> Result<Audit, AuditError> {
+    /// Every exit that the oracles recovered of a registered validator was signed for the index that it has (I7).
+    ///
+    /// # Errors
+    ///
+    /// The chain cannot be read.
+    pub async fn exits(&self, devnet: &Devnet) -> Result<Vec<Violation>, AuditError> {
+        let mut violations = Vec::new();
+        let registered = devnet.chain().registered(self.vault).await?;
+        exits::judge(devnet, &registered, &mut violations).await?;
+        Ok(violations)
+    }
+
+    async fn look(&mut self, chain: &Chain, handed_in: &[HandedIn]) -> Result<Audit, AuditError> {
         let mut violations = Vec::new();
         let registered = chain.registered(self.vault).await?;
         let duplicates = chain::duplicates(&registered, &mut violations);
@@ -139,6 +161,11 @@ impl Auditor {
         let intents = self.intents()?;
         for intent in &intents {
             intent.judge(self.wallet, self.cap, &mut violations);
+        }
+        let written: HashSet<B256> = intents.iter().map(|intent| intent.hash).collect();
+        for HandedIn { hash, .. } in handed_in.iter().filter(|sent| !written.contains(&sent.hash)) {
+            let what = format!("transaction {hash} was sent and is not in the journal");
+            violations.push(Violation::new("I2", what));
         }
         self.explain(chain, mined, &intents, &mut violations).await?;
         self.look_for_a_gap(chain, &mut violations).await?;
