@@ -12,7 +12,13 @@ use std::time::Duration;
 
 use alloy::primitives::{B256, FixedBytes};
 use serde_json::{Value, json};
-use sw_devnet::{Devnet, DevnetConfig, Node, Past, bls::ForeignKey, http::loopback_client, ssz};
+use sw_devnet::{
+    Devnet, DevnetConfig, Node, Past,
+    bls::ForeignKey,
+    http::loopback_client,
+    proxy::{Act, Rule},
+    ssz,
+};
 
 async fn start() -> Devnet {
     Devnet::start(DevnetConfig {
@@ -290,4 +296,40 @@ async fn a_vault_with_a_past_remembers_what_it_is_told() {
     assert_eq!(told, keys.map(|key| key.to_string()));
     let pool = devnet.chain().create_legacy_pool().await.unwrap();
     devnet.chain().remember(pool, Past::LegacyPool, &keys).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_node_says_that_it_is_optimistic_or_cut_off_and_its_answers_go_wrong() {
+    let devnet = start().await;
+    let beacon = Beacon::of(&devnet);
+    let path = "/eth/v1/node/syncing";
+    let sound = beacon.get(path).await["data"].clone();
+    assert_eq!(
+        (&sound["is_optimistic"], &sound["el_offline"]),
+        (&json!(false), &json!(false))
+    );
+    devnet.beacon().set_optimistic(true);
+    devnet.beacon().set_execution_offline(true);
+    let unsound = beacon.get(path).await["data"].clone();
+    assert_eq!(
+        (&unsound["is_optimistic"], &unsound["el_offline"]),
+        (&json!(true), &json!(true))
+    );
+    let checkpoints = "/eth/v1/beacon/states/head/finality_checkpoints";
+    assert_eq!(beacon.get(checkpoints).await["execution_optimistic"], true);
+
+    let get = async || beacon.client.get(format!("{}{checkpoints}", beacon.url)).send().await;
+    let rules = devnet.beacon().rules();
+    rules.push(Rule::times(1, "finality_checkpoints", Act::Html));
+    assert!(get().await.unwrap().text().await.unwrap().starts_with('<'));
+    rules.push(Rule::times(
+        1,
+        "finality_checkpoints",
+        Act::Hang(Duration::from_millis(20)),
+    ));
+    assert!(get().await.is_err());
+    assert_eq!(get().await.unwrap().status(), 200);
+    assert_eq!(rules.struck(), 2);
+    devnet.beacon().set_down(true);
+    assert!(get().await.is_err());
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sw_devnet::{
     http::loopback_client,
     ipfs::{ContentFault, Gateway, Layout, MAX_CHUNK},
+    proxy::{Act, Rule},
 };
 
 struct Client {
@@ -121,4 +122,48 @@ async fn a_gateway_that_lies_serves_something_else_until_it_is_restored() {
     client.get(&paths[0], "*/*").await.unwrap_err();
     handle.set_down(false);
     client.get(&paths[0], "*/*").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_content_or_the_whole_gateway_goes_wrong_as_the_script_says() {
+    let client = Client::start().await;
+    let gateway = client.gateway.handle();
+    let (cid, other) = (gateway.put(b"{\"oracles\":[]}"), gateway.put(b"{}"));
+    let get = async |cid: &str| {
+        let url = format!("{}/ipfs/{cid}?format=raw", gateway.url());
+        client.http.get(url).send().await
+    };
+    let whole = get(&cid).await.unwrap().bytes().await.unwrap();
+    gateway.rules().push(Rule::always(&cid, Act::Truncated));
+    let half = get(&cid).await.unwrap();
+    assert_eq!(half.status(), 200);
+    assert_eq!(half.bytes().await.unwrap(), whole[..whole.len() / 2]);
+    assert_eq!(get(&other).await.unwrap().status(), 200);
+    gateway.rules().clear();
+    gateway.rules().push(Rule::always(
+        "/ipfs/",
+        Act::Status {
+            code: 500,
+            retry_after: None,
+        },
+    ));
+    assert_eq!(get(&other).await.unwrap().status(), 500);
+    gateway.rules().clear();
+    gateway.rules().push(Rule::everything(Act::Endless));
+    let mut endless = get(&cid).await.unwrap();
+    let mut read = 0;
+    while read < 1_000_000 {
+        read += endless.chunk().await.unwrap().unwrap().len();
+    }
+    gateway.rules().clear();
+    gateway
+        .rules()
+        .push(Rule::everything(Act::Hang(Duration::from_millis(20))));
+    assert!(get(&cid).await.is_err());
+    gateway.rules().clear();
+    gateway.rules().push(Rule::times(1, "/ipfs/", Act::Redirect));
+    let redirect = get(&cid).await.unwrap();
+    let there = redirect.headers()["location"].to_str().unwrap();
+    let followed = client.http.get(there).send().await.unwrap();
+    assert_eq!(followed.bytes().await.unwrap(), whole, "the truth is elsewhere");
 }

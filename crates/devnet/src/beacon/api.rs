@@ -78,7 +78,8 @@ async fn syncing(State(shared): Api) -> Answer {
     let distance = if syncing { head.slot.min(SYNC_DISTANCE) } else { 0 };
     Ok(Json(json!({"data": {
         "head_slot": (head.slot - distance).to_string(), "sync_distance": distance.to_string(),
-        "is_syncing": syncing, "is_optimistic": false, "el_offline": false,
+        "is_syncing": syncing, "is_optimistic": shared.is_optimistic(),
+        "el_offline": shared.execution_offline.load(Ordering::SeqCst),
     }})))
 }
 
@@ -141,7 +142,7 @@ async fn finality_checkpoints(State(shared): Api, Path(state): Path<String>) -> 
         checkpoints.insert(name.to_owned(), json!({"epoch": epoch.to_string(), "root": root}));
     }
     Ok(Json(
-        json!({"execution_optimistic": false, "finalized": false, "data": checkpoints}),
+        json!({"execution_optimistic": shared.is_optimistic(), "finalized": false, "data": checkpoints}),
     ))
 }
 
@@ -149,7 +150,7 @@ async fn header(State(shared): Api, Path(id): Path<String>) -> Answer {
     let (head, block) = shared.resolve(&id).await?;
     let finalized = shared.is_final(&head, &block);
     Ok(Json(json!({
-        "execution_optimistic": false, "finalized": finalized,
+        "execution_optimistic": shared.is_optimistic(), "finalized": finalized,
         "data": {
             "root": block.hash, "canonical": true,
             "header": {"message": shared.message(&block), "signature": FixedBytes::<96>::ZERO},
@@ -173,7 +174,7 @@ async fn block(State(shared): Api, Path(id): Path<String>) -> Answer {
         );
     }
     Ok(Json(json!({
-        "version": "electra", "execution_optimistic": false, "finalized": finalized,
+        "version": "electra", "execution_optimistic": shared.is_optimistic(), "finalized": finalized,
         "data": {"message": message, "signature": FixedBytes::<96>::ZERO},
     })))
 }
@@ -287,6 +288,10 @@ async fn submit_exit(State(shared): Api, Json(signed): Json<SignedExit>) -> Resu
 }
 
 impl Shared {
+    fn is_optimistic(&self) -> bool {
+        self.optimistic.load(Ordering::SeqCst)
+    }
+
     async fn require_head(&self) -> Result<Head, ApiError> {
         self.head().await?.ok_or_else(|| not_found("the chain has no blocks"))
     }
@@ -381,7 +386,7 @@ impl Shared {
             }
         }
         Ok(Json(
-            json!({"execution_optimistic": false, "finalized": finalized, "data": data}),
+            json!({"execution_optimistic": self.is_optimistic(), "finalized": finalized, "data": data}),
         ))
     }
 }

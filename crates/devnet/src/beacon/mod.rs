@@ -69,6 +69,8 @@ struct Shared {
     registry: Mutex<registry::Registry>,
     exits: Mutex<BTreeMap<u64, exits::Exit>>,
     syncing: AtomicBool,
+    optimistic: AtomicBool,
+    execution_offline: AtomicBool,
     liveness: liveness::Liveness,
     /// Validators that are said to be in another state of life than they are.
     statuses: std::sync::Mutex<BTreeMap<FixedBytes<48>, &'static str>>,
@@ -87,6 +89,8 @@ impl BeaconNode {
             registry: Mutex::default(),
             exits: Mutex::default(),
             syncing: AtomicBool::new(false),
+            optimistic: AtomicBool::new(false),
+            execution_offline: AtomicBool::new(false),
             liveness: liveness::Liveness::default(),
             statuses: std::sync::Mutex::default(),
         });
@@ -139,5 +143,15 @@ impl BeaconNode {
     /// Makes it say that it is still syncing, or no longer.
     pub fn set_syncing(&self, syncing: bool) {
         self.shared.syncing.store(syncing, Ordering::SeqCst);
+    }
+
+    /// Makes it say that its execution node has not verified the newest blocks, or has again.
+    pub fn set_optimistic(&self, optimistic: bool) {
+        self.shared.optimistic.store(optimistic, Ordering::SeqCst);
+    }
+
+    /// Makes it say that it has no execution node, or has one again.
+    pub fn set_execution_offline(&self, offline: bool) {
+        self.shared.execution_offline.store(offline, Ordering::SeqCst);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use alloy::primitives::FixedBytes;
+use alloy::primitives::{FixedBytes, U256, uint};
+
+use crate::proxy::Act;
 
 /// How an oracle misbehaves from now on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +19,16 @@ pub enum Fault {
     Refuse(String),
     /// It answers this much later than it could.
     Slow(Duration),
+    /// Its answer goes wrong on the wire; a redirect leads to the next oracle. Faults of JSON-RPC are none here.
+    Wire(Act),
     /// Its signature is well formed and made with another key.
     BadSignature,
+    /// Its signature is the next oracle's, of the same approval.
+    AnothersSignature,
+    /// It answers with the first approval it ever gave, which was valid then.
+    Replayed,
+    /// Its signature has the high `s` of the two that are mathematically valid (EIP-2).
+    HighS,
     /// It approves another document than the rest, correctly signed.
     WrongCid,
     /// It approves another deadline than the one asked for, correctly signed.
@@ -57,10 +67,59 @@ impl Fault {
         terms
     }
 
-    /// Whether the oracle signs with a key that nobody knows.
-    pub(super) fn forges(&self) -> bool {
-        matches!(self, Self::BadSignature)
+    /// What the signature becomes on its way into the answer.
+    pub(super) fn spoil_signature(&self, signature: FixedBytes<65>) -> FixedBytes<65> {
+        match self {
+            Self::HighS => with_high_s(signature),
+            _ => signature,
+        }
     }
+
+    pub(super) fn on_the_wire(&self) -> Option<&Act> {
+        match self {
+            Self::Wire(act) => Some(act),
+            _ => None,
+        }
+    }
+
+    /// Every way in which an oracle is expected to fail, with a name for reports.
+    pub fn modes() -> Vec<(&'static str, Self)> {
+        let status = |code| {
+            Self::Wire(Act::Status {
+                code,
+                retry_after: None,
+            })
+        };
+        vec![
+            ("down", Self::Down),
+            ("slow", Self::Slow(Duration::from_secs(30))),
+            ("500", status(500)),
+            ("400", Self::Refuse("not today".to_owned())),
+            ("other CID", Self::WrongCid),
+            ("other deadline", Self::WrongDeadline),
+            ("bad signature", Self::BadSignature),
+            ("another's signature", Self::AnothersSignature),
+            ("replayed approval", Self::Replayed),
+            ("high s", Self::HighS),
+            ("truncated JSON", Self::Wire(Act::Truncated)),
+            ("endless body", Self::Wire(Act::Endless)),
+            ("one byte a second", Self::Wire(Act::Trickle)),
+            ("redirect", Self::Wire(Act::Redirect)),
+        ]
+    }
+}
+
+/// `n - s` and the other parity: the same point, so the same signer is recovered where nobody looks at `s`.
+fn with_high_s(mut signature: FixedBytes<65>) -> FixedBytes<65> {
+    let s = U256::from_be_slice(signature.get(32..64).unwrap_or_default());
+    let high = ORDER.wrapping_sub(s).to_be_bytes::<32>();
+    for (byte, other) in signature.iter_mut().skip(32).zip(high) {
+        *byte = other;
+    }
+    if let Some(v) = signature.last_mut() {
+        *v = if *v == 27 { 28 } else { 27 };
+    }
+    signature
 }
 
 /// What an oracle said when it approved.
@@ -73,3 +132,6 @@ pub struct Approval {
     /// r, s, v.
     pub signature: FixedBytes<65>,
 }
+
+/// The order of secp256k1 (SEC 2, 2.4.1).
+const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);

@@ -25,6 +25,8 @@ pub(super) struct Record(Mutex<Entries>);
 pub(super) struct Entries {
     pub(super) requests: Vec<String>,
     pub(super) approvals: Vec<Approval>,
+    /// The first approval given without a fault.
+    pub(super) first_honest: Option<Approval>,
     pub(super) refusals: Vec<String>,
     pub(super) exits: Vec<RecoveredExit>,
 }

@@ -9,7 +9,7 @@ use alloy::primitives::FixedBytes;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{ConnectInfo, DefaultBodyLimit, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -31,7 +31,7 @@ use super::{
     request::Request,
     shares,
 };
-use crate::{Deployment, bls, ipfs};
+use crate::{Deployment, bls, door::Line, ipfs, proxy::wire::spoil};
 
 /// More than a full batch of the largest oracle set needs.
 const MAX_BODY: usize = 8 << 20;
@@ -57,6 +57,14 @@ pub(super) struct Oracle {
     pub(super) record: Arc<Record>,
     pub(super) fault: Arc<Mutex<Fault>>,
     pub(super) hook: BeforeReply,
+    /// The next oracle in the config: whom faults take signatures from and send clients to.
+    pub(super) next: Next,
+}
+
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) key: OracleKey,
+    pub(super) endpoint: String,
 }
 
 /// Why there is no approval: a request that is wrong is the asker's fault, anything else is ours.
@@ -108,20 +116,37 @@ struct Answer {
     deadline: u64,
 }
 
-async fn registration(State(oracle): State<Arc<Oracle>>, body: Bytes) -> Response {
+async fn registration(
+    State(oracle): State<Arc<Oracle>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    body: Bytes,
+) -> Response {
     let raw = String::from_utf8_lossy(&body).into_owned();
     oracle.record.write(|record| record.requests.push(raw.clone()));
     let fault = oracle.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let answer = answer(&oracle, &body, &raw, &fault);
+    match fault.on_the_wire() {
+        Some(act) => spoil(act, &line, &oracle.next.endpoint, answer).await,
+        None => answer.await,
+    }
+}
+
+async fn answer(oracle: &Arc<Oracle>, body: &Bytes, raw: &str, fault: &Fault) -> Response {
     let outcome = match fault.refusal() {
         Some(reason) => Err(Refusal::Told(reason.to_owned()).into()),
-        None => oracle.approve(&body, &raw, &fault).await,
+        None => oracle.approve(body, raw, fault).await,
     };
     if let Some(delay) = fault.delay() {
         tokio::time::sleep(delay).await;
     }
     match outcome {
         Ok(approval) => {
-            oracle.record.write(|record| record.approvals.push(approval.clone()));
+            oracle.record.write(|record| {
+                if *fault == Fault::None {
+                    record.first_honest.get_or_insert_with(|| approval.clone());
+                }
+                record.approvals.push(approval.clone());
+            });
             let Approval {
                 ipfs_hash,
                 deadline,
@@ -164,14 +189,23 @@ impl Oracle {
             deadline: request.deadline,
         });
         let stranger = OracleKey::of_devnet(usize::MAX);
-        let key = if fault.forges() { &stranger } else { &self.key };
+        let key = match fault {
+            Fault::BadSignature => &stranger,
+            Fault::AnothersSignature => &self.next.key,
+            _ => &self.key,
+        };
         let signature = approval::sign(key, &self.deployment, &request, &terms.ipfs_hash, terms.deadline);
         let signature = signature.ok_or(NoApproval::Signature)?;
-        Ok(Approval {
+        let approval = Approval {
             ipfs_hash: terms.ipfs_hash,
             deadline: terms.deadline,
-            signature,
-        })
+            signature: fault.spoil_signature(signature),
+        };
+        let earlier = match fault {
+            Fault::Replayed => self.record.read(|record| record.first_honest.clone()),
+            _ => None,
+        };
+        Ok(earlier.unwrap_or(approval))
     }
 
     /// Everything that can be judged without the other oracles; gives the request and this oracle's own shares.

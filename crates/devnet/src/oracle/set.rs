@@ -18,7 +18,7 @@ use super::{
     key::OracleKey,
     node::{NodeConfig, NodeOracle, NodeOracleError},
     record::{Record, RecoveredExit},
-    server::{Oracle, router},
+    server::{Next, Oracle, router},
 };
 use crate::{
     Deployment,
@@ -132,6 +132,14 @@ impl OracleSet {
                 record: Arc::default(),
                 fault: Arc::default(),
                 hook: before_reply.clone(),
+                next: Next {
+                    key: keys.get((position + 1) % total).unwrap_or(&seat.key).clone(),
+                    endpoint: all
+                        .get((position + 1) % total)
+                        .and_then(|peer| peer.first())
+                        .cloned()
+                        .unwrap_or_default(),
+                },
             };
             handles.push(seat.serve(oracle, &mut tasks));
         }

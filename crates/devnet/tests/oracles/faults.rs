@@ -1,6 +1,7 @@
 //! Oracles that are told to misbehave, and the moment before they reply.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use alloy::primitives::{Bytes, U256, uint};
+use futures::future::join_all;
 use serde_json::Value;
-use sw_devnet::oracle::Fault;
+use sw_devnet::{oracle::Fault, proxy::Act};
 
-use crate::{DEPOSIT_GWEI, NODE, NOW, Network, ORACLES, VALIDITY, ValidatorKey, all_approve};
+use crate::{Answer, DEPOSIT_GWEI, NODE, NOW, Network, ORACLES, VALIDITY, ValidatorKey, all_approve};
 
 #[tokio::test]
 async fn each_fault_shows_in_the_answer_and_ends_when_it_is_lifted() {
@@ -40,6 +43,72 @@ async fn each_fault_shows_in_the_answer_and_ends_when_it_is_lifted() {
         oracle.set_fault(Fault::None);
     }
     assert_eq!(net.ask(&request).await, good, "signatures are deterministic");
+}
+
+#[tokio::test]
+async fn signatures_can_be_anothers_or_high_and_approvals_replayed() {
+    let net = Network::start().await;
+    let first = net.ask(&net.draft([1]).build()).await;
+    let request = net.draft([1, 2]).build();
+    let good = net.ask(&request).await;
+    net.handle(0).set_fault(Fault::AnothersSignature);
+    net.handle(1).set_fault(Fault::HighS);
+    net.handle(2).set_fault(Fault::Replayed);
+    let answers = net.ask(&request).await;
+    assert_eq!(answers[0].body["signature"], good[1].body["signature"]);
+    assert_eq!(answers[0].cid(), good[0].cid());
+    let part = |answer: &Answer, bytes: std::ops::Range<usize>| {
+        let signature: Bytes = serde_json::from_value(answer.body["signature"].clone()).unwrap();
+        U256::from_be_slice(&signature[bytes])
+    };
+    let order = part(&good[1], 32..64) + part(&answers[1], 32..64);
+    let secp256k1 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
+    assert_eq!(
+        order, secp256k1,
+        "the two `s` of one signature are each other's negative"
+    );
+    assert_eq!(part(&answers[1], 0..32), part(&good[1], 0..32));
+    assert_eq!(part(&answers[1], 64..65) + part(&good[1], 64..65), U256::from(27 + 28));
+    assert_eq!(answers[2].body, first[2].body);
+    assert_ne!(answers[2].cid(), good[2].cid());
+}
+
+#[tokio::test]
+async fn an_answer_can_go_wrong_on_the_wire_and_every_mode_has_a_name() {
+    let net = Network::start().await;
+    let request = net.draft([1]).build();
+    // All are asked at once, because none recovers an exit alone; the answer of the first is what is looked at.
+    let post = async || {
+        let each = net.oracles.handles().iter().map(|oracle| {
+            let request = net.client.post(&oracle.endpoints()[0]).json(&request);
+            request.send()
+        });
+        join_all(each).await.swap_remove(0)
+    };
+    let set = |act| net.handle(0).set_fault(Fault::Wire(act));
+    set(Act::Truncated);
+    let half = post().await.unwrap().text().await.unwrap();
+    assert!(half.starts_with("{\"ipfs_hash\"") && !half.ends_with('}'), "{half}");
+    set(Act::Redirect);
+    let redirect = post().await.unwrap();
+    assert_eq!(redirect.status(), 307);
+    assert_eq!(redirect.headers()["location"], *net.handle(1).endpoints()[0]);
+    set(Act::Status {
+        code: 500,
+        retry_after: None,
+    });
+    assert_eq!(post().await.unwrap().status(), 500);
+    set(Act::Endless);
+    let mut endless = post().await.unwrap();
+    let mut read = 0;
+    while read < 1_000_000 {
+        read += endless.chunk().await.unwrap().unwrap().len();
+    }
+    set(Act::LoseReply);
+    assert!(post().await.is_err());
+    let modes = Fault::modes();
+    let names: BTreeSet<_> = modes.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), 14);
 }
 
 #[tokio::test]
