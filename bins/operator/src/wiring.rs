@@ -70,8 +70,16 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
         signer,
         index,
     } = opened;
-    let wallet = HotWallet::new(execution.clone(), wallet_key, config.network.chain_id, journal, limits)
-        .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
+    let slot = Duration::from_secs(config.network.seconds_per_slot);
+    let wallet = HotWallet::new(
+        execution.clone(),
+        wallet_key,
+        config.network.chain_id,
+        journal,
+        limits,
+        slot,
+    )
+    .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
     let operator = Operator {
         vault: config.vault,
         network: config.network.clone(),

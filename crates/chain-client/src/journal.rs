@@ -3,67 +3,26 @@
 //! One line for each record: `{"record":{..},"sum":".."}`, where the sum covers the record and the sum of the line before, so
 //! that a line cannot be changed or lost unseen. A last line without its end is what a power cut leaves of a record
 //! that was never acted on; it is dropped. Any other damage is an error.
+//!
+//! What can never matter again is left out when the file is written anew, which happens at a start and when it has grown.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sw_spec::PublicKeyBytes;
 
+pub use entry::{EntryState, JournalEntry};
 use record::Record;
 
+mod compaction;
+mod entry;
 mod record;
-
-/// What is known of a journalled transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EntryState {
-    /// It was about to be handed out; whether it was is not known.
-    Intended,
-    /// A node took it, or knew it.
-    Sent,
-    /// Every node refused it.
-    Rejected,
-    /// It is in a block.
-    Mined {
-        /// The block.
-        block: u64,
-        /// Whether it did what it was sent for.
-        success: bool,
-    },
-    /// Another transaction of this journal took its nonce.
-    Replaced,
-}
-
-/// A journalled transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct JournalEntry {
-    /// What it is for: `register`, `harvest`, `rotate`.
-    pub kind: String,
-    /// The validators it is about.
-    pub keys: Vec<PublicKeyBytes>,
-    /// The wallet.
-    pub from: Address,
-    /// The chain.
-    pub chain_id: u64,
-    /// The wallet's nonce.
-    pub nonce: u64,
-    /// Its hash.
-    pub hash: B256,
-    /// The most it pays for a unit of gas, in wei.
-    pub max_fee_per_gas: u128,
-    /// The signed transaction; dropped from memory once it is in a block.
-    pub raw: Bytes,
-    /// What is known of it.
-    pub state: EntryState,
-}
 
 /// A journal that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +79,10 @@ pub struct Journal {
     length: u64,
     last_sum: Sum,
     usable: bool,
+    /// The oldest format that a part of the file has.
+    version: u32,
+    /// The length at which it is written anew.
+    compact_at: u64,
     entries: Vec<JournalEntry>,
     starts: Vec<Start>,
 }
@@ -146,23 +109,9 @@ impl Journal {
             }
         };
         let existed = path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(NO_FOLLOW)
-            .open(path)
-            .map_err(io("open"))?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => JournalError::InUse { path: path.to_owned() },
-            TryLockError::Error(source) => io("lock")(source),
-        })?;
-        if !existed && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(io("create"))?;
+        let mut file = open_locked(path)?;
+        if !existed {
+            sync_parent(path).map_err(io("create"))?;
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(io("read"))?;
@@ -172,6 +121,8 @@ impl Journal {
             length: 0,
             last_sum: Sum::default(),
             usable: true,
+            version: VERSION,
+            compact_at: MOST_GROWTH,
             entries: Vec::new(),
             starts: Vec::new(),
         };
@@ -183,6 +134,7 @@ impl Journal {
                 .and_then(|()| journal.file.sync_data())
                 .map_err(io("mend"))?;
         }
+        journal.compact_at_start();
         Ok(journal)
     }
 
@@ -207,9 +159,14 @@ impl Journal {
         })
     }
 
-    /// Records a transaction that is about to be sent. When this returns, it is on disk.
+    /// Records a transaction that is about to be sent. When this returns, it is on disk. One that is there already is
+    /// not written again.
     pub(crate) fn intend(&mut self, entry: JournalEntry) -> Result<(), JournalError> {
-        self.append(Record::from(entry))
+        if self.entries.iter().rev().any(|known| known.hash == entry.hash) {
+            return Ok(());
+        }
+        self.compact_when_large();
+        self.append(Record::from(&entry))
     }
 
     /// Records what became of a transaction. Returns whether that was not known already; what was is not written again.
@@ -226,10 +183,7 @@ impl Journal {
                 path: self.path.clone(),
             });
         }
-        let text = serde_json::to_string(&record).map_err(std::io::Error::other);
-        let text = text.map_err(|source| self.io("write", source))?;
-        let sum = Sum::of(&self.last_sum, &text);
-        let line = format!("{{\"record\":{text},\"sum\":\"{}\"}}\n", hex::encode(sum.0));
+        let (line, sum) = line(&record, &self.last_sum).map_err(|source| self.io("write", source))?;
         let written = self
             .file
             .seek(SeekFrom::Start(self.length))
@@ -258,13 +212,14 @@ impl Journal {
                 return Err(corrupt());
             }
             let record: Record = serde_json::from_str(parsed.record.get()).map_err(|_| corrupt())?;
-            if let Record::Start { version, .. } = record
-                && version > VERSION
-            {
-                return Err(JournalError::Newer {
-                    path: self.path.clone(),
-                    version,
-                });
+            if let Record::Start { version, .. } = record {
+                if version > VERSION {
+                    return Err(JournalError::Newer {
+                        path: self.path.clone(),
+                        version,
+                    });
+                }
+                self.version = self.version.min(version);
             }
             self.last_sum = sum;
             self.length += line.len() as u64 + 1;
@@ -289,9 +244,6 @@ impl Journal {
             Record::Outcome { hash, state } => {
                 if let Some(entry) = self.entries.iter_mut().rev().find(|entry| entry.hash == hash) {
                     entry.state = state.into();
-                    if matches!(entry.state, EntryState::Mined { .. }) {
-                        entry.raw = Bytes::new();
-                    }
                 }
             }
         }
@@ -324,7 +276,61 @@ impl Sum {
     }
 }
 
-const VERSION: u32 = 1;
+/// A record as a line, and the sum that the next one goes on from.
+fn line(record: &Record, before: &Sum) -> std::io::Result<(String, Sum)> {
+    let text = serde_json::to_string(record).map_err(std::io::Error::other)?;
+    let sum = Sum::of(before, &text);
+    let line = format!("{{\"record\":{text},\"sum\":\"{}\"}}\n", hex::encode(sum.0));
+    Ok((line, sum))
+}
+
+/// Opens a journal for this process alone.
+fn open_locked(path: &Path) -> Result<File, JournalError> {
+    let io = |action| {
+        move |source| JournalError::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    loop {
+        let file = options().truncate(false).open(path).map_err(io("open"))?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::InUse { path: path.to_owned() },
+            TryLockError::Error(source) => io("lock")(source),
+        })?;
+        // Whoever had it may have put a new file in its place between the two calls.
+        let (ours, there) = (file.metadata(), std::fs::symlink_metadata(path));
+        let (ours, there) = (ours.map_err(io("open"))?, there.map_err(io("open"))?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            return Ok(file);
+        }
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(NO_FOLLOW);
+    options
+}
+
+/// Makes a new name in a directory last.
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Format 2 tells cancellations, the tip and the block at which a transaction was signed. Format 1 is read.
+const VERSION: u32 = 2;
+/// What a journal may grow by before it is written anew.
+const MOST_GROWTH: u64 = 4 << 20;
 /// `O_NOFOLLOW`: a journal that is a symbolic link was put there by somebody else.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 

@@ -38,4 +38,7 @@ pub use journal::{EntryState, Journal, JournalEntry, JournalError};
 pub use revert::{Revert, decode_revert};
 pub use snapshot::Snapshot;
 pub use vault::{RegistrationState, VaultState};
-pub use wallet::{FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, SendError, SentTx, WaitError};
+pub use wallet::{
+    FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, SendError, SentTx, Step, Tended, WaitError,
+    Waiting,
+};

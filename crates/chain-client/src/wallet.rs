@@ -14,7 +14,10 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 pub use error::{InvalidWalletKey, SendError, WaitError};
+use fees::gwei;
 pub use fees::{FeeError, FeeLimits, Fees};
+use tending::Refusals;
+pub use tending::{Step, Tended, Waiting};
 
 use crate::{Call, EntryState, ExecutionClient, Journal, JournalEntry, Snapshot, TransactionStatus};
 
@@ -22,6 +25,7 @@ mod delivery;
 mod error;
 mod fees;
 mod nonces;
+mod tending;
 mod transaction;
 
 /// A transaction that is out.
@@ -68,9 +72,15 @@ struct Inner {
     signer: PrivateKeySigner,
     chain_id: u64,
     limits: FeeLimits,
+    slot: Duration,
     journal: Arc<Mutex<Journal>>,
     /// Who holds this may use the next nonce.
     turn: Arc<sync::Mutex<()>>,
+    refusals: Refusals,
+    /// What got into a block and was not told to anybody yet.
+    news: Mutex<Vec<JournalEntry>>,
+    /// The transaction that cannot be replaced, once that was said.
+    said_at_limit: Mutex<Option<B256>>,
 }
 
 impl fmt::Debug for HotWallet {
@@ -82,7 +92,8 @@ impl fmt::Debug for HotWallet {
 }
 
 impl HotWallet {
-    /// The wallet of a secret key on a chain. From now on `client` uses no endpoint that is on another chain.
+    /// The wallet of a secret key on a chain with this time between two blocks. From now on `client` uses no endpoint that
+    /// is on another chain.
     ///
     /// # Errors
     /// When the bytes are not a secret key.
@@ -92,6 +103,7 @@ impl HotWallet {
         chain_id: u64,
         journal: Journal,
         limits: FeeLimits,
+        slot: Duration,
     ) -> Result<Self, InvalidWalletKey> {
         let signer = PrivateKeySigner::from_slice(key.as_slice()).map_err(|_| InvalidWalletKey)?;
         client.expect_chain(chain_id);
@@ -100,8 +112,12 @@ impl HotWallet {
             signer,
             chain_id,
             limits,
+            slot,
             journal: Arc::new(Mutex::new(journal)),
             turn: Arc::default(),
+            refusals: Refusals::default(),
+            news: Mutex::default(),
+            said_at_limit: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -118,7 +134,7 @@ impl HotWallet {
     /// [`SendError::AnotherOperator`] when a nonce is not accounted for; when the chain or the journal fail.
     pub async fn reconcile(&self) -> Result<Vec<JournalEntry>, SendError> {
         let _turn = self.inner.turn.lock().await;
-        Ok(self.inner.standing().await?.waiting)
+        Ok(self.inner.standing().await?.waiting().cloned().collect())
     }
 
     /// Accepts what was sent from the wallet by others, once the user has said that it is all right: the journal
@@ -158,7 +174,7 @@ impl HotWallet {
         let inner = &self.inner;
         let turn = Arc::clone(&inner.turn).lock_owned().await;
         let standing = inner.standing().await?;
-        if let Some(waiting) = standing.waiting.iter().find(|entry| entry.kind == kind) {
+        if let Some(waiting) = standing.in_flight(kind) {
             return Err(SendError::InFlight {
                 hash: waiting.hash,
                 nonce: waiting.nonce,
@@ -182,14 +198,8 @@ impl HotWallet {
             gas_limit,
             fees,
         };
-        let entry = inner.entry(&sent, keys, signed.raw);
-        let delivery = Arc::clone(inner).deliver(turn, sent, entry);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "joined below; it must go on when this future is dropped"
-        )]
-        let delivery = tokio::spawn(delivery);
-        joined(delivery).await
+        let entry = inner.entry(&sent, keys, signed.raw, snapshot.block().number);
+        inner.delivered(turn, sent, entry).await
     }
 
     /// Waits until a transaction is in a block, and records that.
@@ -211,6 +221,7 @@ impl HotWallet {
                         .with_journal(move |journal| journal.learn(hash, state))
                         .await
                         .map_err(WaitError::Journal)?;
+                    inner.drop_news(hash);
                     if news {
                         info!(tx = %hash, block = receipt.block, success = receipt.success, "transaction mined");
                     }
@@ -251,6 +262,25 @@ impl Inner {
         let journal = Arc::clone(&self.journal);
         let work = move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner));
         joined(tokio::task::spawn_blocking(work)).await
+    }
+
+    fn add_news(&self, entry: JournalEntry) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.retain(|old| old.hash != entry.hash);
+        news.push(entry);
+    }
+
+    fn drop_news(&self, hash: B256) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.retain(|old| old.hash != hash);
+    }
+
+    /// What of a kind got into a block since this was last asked.
+    fn take_news(&self, kind: &str) -> Vec<JournalEntry> {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, left) = news.drain(..).partition(|entry| entry.kind == kind);
+        *news = left;
+        taken
     }
 }
 

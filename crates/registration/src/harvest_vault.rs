@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sw_chain_client::{Call, calls};
 use sw_spec::{Address, U256};
 
-use crate::{Duty, DutyError, Outcome, Purpose, Surroundings};
+use crate::{Duty, DutyError, Mined, Outcome, Purpose, Surroundings};
 
 /// Sends `updateState` whenever the vault can harvest, for operators who were asked to (`--harvest-vault`).
 ///
@@ -29,7 +29,16 @@ impl<S: Surroundings> Duty for HarvestVault<S> {
 
     async fn tick(&mut self) -> Result<Outcome, DutyError> {
         let view = self.surroundings.look().await?;
-        if !view.state.can_harvest || self.surroundings.pending(Purpose::Harvest).await?.is_some() {
+        let tended = self.surroundings.tend(Purpose::Harvest, view.state.can_harvest).await?;
+        tended.mined.iter().for_each(harvested);
+        if let Some(&(tx, block)) = tended.reverted.first() {
+            return Err(DutyError::Reverted { tx, block });
+        }
+        if let Some(why) = tended.blocked {
+            tracing::debug!(reason = %why, "the vault is not harvested");
+            return Ok(Outcome::Watched);
+        }
+        if !view.state.can_harvest {
             return Ok(Outcome::Watched);
         }
         let Some(harvest) = self.surroundings.harvest(&view).await? else {
@@ -45,8 +54,19 @@ impl<S: Surroundings> Duty for HarvestVault<S> {
             value: U256::ZERO,
         };
         self.surroundings.simulate(&view, &call).await?;
-        let mined = self.surroundings.send(Purpose::Harvest, &[], &call).await?;
-        tracing::info!(tx = %mined.tx, block = mined.block, "vault harvested");
-        Ok(Outcome::Acted)
+        match self.surroundings.send(Purpose::Harvest, &[], &call).await? {
+            Ok(mined) => {
+                harvested(&mined);
+                Ok(Outcome::Acted)
+            }
+            Err(why) => {
+                tracing::debug!(reason = %why, "the vault is not harvested yet");
+                Ok(Outcome::Watched)
+            }
+        }
     }
+}
+
+fn harvested(mined: &Mined) {
+    tracing::info!(tx = %mined.tx, block = mined.block, "vault harvested");
 }

@@ -31,7 +31,7 @@ pub use metrics::{Metrics, bind_metrics};
 pub use open_ahead::OpenAhead;
 pub use oracles::Oracles;
 pub use plan::{NextKeys, affordable, next_keys, unambiguous};
-pub use register::{Harvest, Mined, NetworkView, Purpose, RegisterValidators, Registrar, Surroundings, View};
+pub use register::{Harvest, Mined, NetworkView, Purpose, RegisterValidators, Registrar, Surroundings, Tended, View};
 pub use road::{NoRoad, Road, road};
 pub use service::{Operator, run};
 pub use supervisor::Supervisor;

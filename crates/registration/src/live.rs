@@ -3,18 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sw_chain_client::{Call, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot};
+use sw_chain_client::{
+    Call, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot, WaitError, Waiting,
+};
 use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
     ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
 };
-use sw_spec::{Address, B256, NetworkSpec, PublicKeyBytes};
+use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
 use crate::{
     DutyError, Harvest, NetworkValidators, NetworkView, Surroundings, WhyNot,
     harvest::harvest_params,
     oracles::{DOCUMENT_LIMITS, Oracles},
-    register::{Mined, Purpose, View},
+    register::{Mined, Purpose, Tended, View},
 };
 
 /// The world as it is.
@@ -37,7 +39,7 @@ pub struct Live {
     pub http: reqwest::Client,
     /// How long each oracle may take.
     pub approval_timeouts: ApprovalTimeouts,
-    /// How long a tick waits for a transaction before it leaves it to the next one.
+    /// How long a tick waits for a transaction at most before it leaves it to the next one.
     pub transaction_timeout: Duration,
 }
 
@@ -141,16 +143,28 @@ impl Surroundings for Live {
         self.wallet.address()
     }
 
-    async fn pending(&mut self, purpose: Purpose) -> Result<Option<B256>, DutyError> {
-        let open = self
-            .wallet
-            .reconcile()
-            .await
-            .map_err(|source| DutyError::Send(Box::new(source)))?;
-        Ok(open
-            .into_iter()
-            .find(|entry| entry.kind == purpose.as_str())
-            .map(|entry| entry.hash))
+    async fn tend(&mut self, purpose: Purpose, useful: bool) -> Result<Tended, DutyError> {
+        let tended = self.wallet.tend(purpose.as_str(), useful).await;
+        let tended = tended.map_err(|source| DutyError::Send(Box::new(source)))?;
+        let mut found = Tended::default();
+        for entry in tended.mined {
+            match entry.state {
+                EntryState::Mined { block, success: true } => found.mined.push(Mined {
+                    tx: entry.hash,
+                    block,
+                    keys: entry.keys,
+                }),
+                EntryState::Mined { block, success: false } => found.reverted.push((entry.hash, block)),
+                _ => {}
+            }
+        }
+        found.blocked = match (tended.refused, tended.waiting) {
+            (Some(message), _) => Some(WhyNot::TransactionRefused { message }),
+            (None, waiting) => waiting.map(|waiting| WhyNot::TransactionPending {
+                waiting: Box::new(waiting),
+            }),
+        };
+        Ok(found)
     }
 
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
@@ -168,28 +182,37 @@ impl Surroundings for Live {
             .map_err(|source| DutyError::Simulation(Box::new(source)))
     }
 
-    async fn send(&mut self, purpose: Purpose, keys: &[PublicKeyBytes], call: &Call) -> Result<Mined, DutyError> {
+    async fn send(
+        &mut self,
+        purpose: Purpose,
+        keys: &[PublicKeyBytes],
+        call: &Call,
+    ) -> Result<Result<Mined, WhyNot>, DutyError> {
         let sent = self
             .wallet
             .send(purpose.as_str(), keys, call)
             .await
             .map_err(|source| DutyError::Send(Box::new(source)))?;
         tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), "transaction sent");
-        let mined = self
-            .wallet
-            .wait_mined(&sent, self.transaction_timeout)
-            .await
-            .map_err(|source| DutyError::Wait(Box::new(source)))?;
-        if mined.success {
-            Ok(Mined {
+        let slot = Duration::from_secs(self.network.seconds_per_slot);
+        let patience = self.transaction_timeout.min(slot.saturating_mul(SLOTS_TO_WAIT));
+        match self.wallet.wait_mined(&sent, patience).await {
+            Ok(mined) if mined.success => Ok(Ok(Mined {
                 tx: sent.hash,
                 block: mined.block,
-            })
-        } else {
-            Err(DutyError::Reverted {
+                keys: keys.to_vec(),
+            })),
+            Ok(mined) => Err(DutyError::Reverted {
                 tx: sent.hash,
                 block: mined.block,
-            })
+            }),
+            Err(WaitError::NotMined { .. }) => Ok(Err(WhyNot::TransactionPending {
+                waiting: Box::new(Waiting::from(&sent)),
+            })),
+            Err(source) => Err(DutyError::Wait(Box::new(source))),
         }
     }
 }
+
+/// Most transactions are mined in the next block or the one after; others are tended from tick to tick.
+const SLOTS_TO_WAIT: u32 = 3;

@@ -70,12 +70,25 @@ impl Purpose {
 }
 
 /// A transaction that was mined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mined {
     /// The transaction.
     pub tx: B256,
     /// Its block.
     pub block: u64,
+    /// The validators it was about.
+    pub keys: Vec<PublicKeyBytes>,
+}
+
+/// What there is to say of the transactions that were sent before.
+#[derive(Debug, Clone, Default)]
+pub struct Tended {
+    /// Those that were mined since this was last asked.
+    pub mined: Vec<Mined>,
+    /// Those of them that failed, each with its block.
+    pub reverted: Vec<(B256, u64)>,
+    /// Why no other can be sent now.
+    pub blocked: Option<WhyNot>,
 }
 
 /// What the duty needs of the world. [`crate::Live`] is the world; tests have their own.
@@ -102,14 +115,19 @@ pub trait Surroundings: Send + 'static {
     async fn gas_price(&mut self, view: &View<Self::Pin>) -> Result<Result<u128, WhyNot>, DutyError>;
     /// Who sends.
     fn wallet(&self) -> Address;
-    /// A transaction of this purpose that is sent and has no receipt yet.
-    async fn pending(&mut self, purpose: Purpose) -> Result<Option<B256>, DutyError>;
+    /// Looks after the transactions that are out. `useful` tells whether one of this purpose is still wanted.
+    async fn tend(&mut self, purpose: Purpose, useful: bool) -> Result<Tended, DutyError>;
     /// Asks all oracles.
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError>;
     /// Runs a call at the view without sending it.
     async fn simulate(&mut self, view: &View<Self::Pin>, call: &Call) -> Result<(), DutyError>;
-    /// Sends a transaction and waits until it is mined.
-    async fn send(&mut self, purpose: Purpose, keys: &[PublicKeyBytes], call: &Call) -> Result<Mined, DutyError>;
+    /// Sends a transaction and waits a few blocks for it to be mined; later ticks tend it.
+    async fn send(
+        &mut self,
+        purpose: Purpose,
+        keys: &[PublicKeyBytes],
+        call: &Call,
+    ) -> Result<Result<Mined, WhyNot>, DutyError>;
 }
 
 /// Registers the next validators of a deposit data file whenever the vault can pay for them.
@@ -155,7 +173,7 @@ struct Plan {
 }
 
 /// Gas of a registration, generously: the original's documents put one at 0.01 ETH at 30 gwei, a third of a million.
-const GAS_OF_ONE: u64 = 700_000;
+pub(crate) const GAS_OF_ONE: u64 = 700_000;
 const GAS_OF_EACH_FURTHER: u64 = 120_000;
 /// The validators that one registration may hold until the oracles' config says so: that of mainnet's.
 const USUAL_BATCH_LIMIT: usize = 10;
@@ -197,9 +215,6 @@ impl<S: Surroundings> RegisterValidators<S> {
             return Ok(Err(WhyNot::OtherRoad {
                 detail: no_road.to_string(),
             }));
-        }
-        if let Some(tx) = self.surroundings.pending(Purpose::Register).await? {
-            return Ok(Err(WhyNot::TransactionPending { tx }));
         }
         let harvest = if view.state.can_harvest {
             self.harvest(view).await?
@@ -478,6 +493,10 @@ impl<S: Surroundings> RegisterValidators<S> {
     }
 
     async fn register(&mut self) -> Result<Outcome, DutyError> {
+        // Before the look: what it finds mined is in the view then.
+        if let Some(why) = self.tend().await? {
+            return Ok(Outcome::Idle(why));
+        }
         let view = self.surroundings.look().await?;
         let plan = match self.plan(&view).await? {
             Ok(plan) => plan,
@@ -509,18 +528,36 @@ impl<S: Surroundings> RegisterValidators<S> {
         };
         let call = self.call(&view, &plan, approvals);
         self.surroundings.simulate(&now, &call).await?;
-        let mined = self
-            .surroundings
-            .send(Purpose::Register, &plan.next.keys, &call)
-            .await?;
+        let sent = self.surroundings.send(Purpose::Register, &plan.next.keys, &call);
+        match sent.await? {
+            Ok(mined) => {
+                self.registered(&mined);
+                Ok(Outcome::Acted)
+            }
+            Err(why) => Ok(Outcome::Idle(why)),
+        }
+    }
+
+    /// What was sent before comes first: it is looked after, whatever else the vault's state is.
+    async fn tend(&mut self) -> Result<Option<WhyNot>, DutyError> {
+        let tended = self.surroundings.tend(Purpose::Register, true).await?;
+        for mined in &tended.mined {
+            self.registered(mined);
+        }
+        match tended.reverted.first() {
+            Some(&(tx, block)) => Err(DutyError::Reverted { tx, block }),
+            None => Ok(tended.blocked),
+        }
+    }
+
+    fn registered(&mut self, mined: &Mined) {
         self.shares = None;
         self.metrics
             .last_registration_block
             .set(f64::from(u32::try_from(mined.block).unwrap_or(u32::MAX)));
-        for validator in &plan.next.keys {
+        for validator in &mined.keys {
             tracing::info!(%validator, tx = %mined.tx, block = mined.block, "validator registered");
         }
-        Ok(Outcome::Acted)
     }
 }
 

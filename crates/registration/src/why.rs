@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sw_chain_client::{Step, Waiting};
 use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
 /// A reason for which no validator is registered now. It is no error: most of them pass.
@@ -77,8 +78,13 @@ pub enum WhyNot {
     },
     /// A registration is on its way.
     TransactionPending {
-        /// Its hash.
-        tx: B256,
+        /// What is known of it, and what is done about it.
+        waiting: Box<Waiting>,
+    },
+    /// The nodes do not take the registration.
+    TransactionRefused {
+        /// What the last one said.
+        message: String,
     },
     /// An oracle of the config is not one on chain: the set is being changed, or the config is forged.
     OraclesChanging {
@@ -97,6 +103,13 @@ pub enum WhyNot {
         /// What its situation is and what to do.
         detail: String,
     },
+}
+
+impl WhyNot {
+    /// Whether it tells of the same transaction, of which the same has become.
+    fn is_about(&self, other: &Waiting) -> bool {
+        matches!(self, Self::TransactionPending { waiting } if (waiting.hash, waiting.step) == (other.hash, other.step))
+    }
 }
 
 impl fmt::Display for WhyNot {
@@ -171,12 +184,58 @@ impl fmt::Display for WhyNot {
                     "the vault {vault} must be harvested first, but the last rewards file does not list it"
                 )
             }
-            Self::TransactionPending { tx } => write!(f, "registration {tx} is sent and not yet mined"),
+            Self::TransactionPending { waiting } => pending(f, waiting),
+            Self::TransactionRefused { message } => write!(
+                f,
+                "every execution node refused the registration: {message}; trying again within two slots"
+            ),
             Self::OraclesChanging { detail } => write!(f, "the oracle set is not consistent: {detail}"),
             Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
             Self::ValidatorsNotScanned => write!(f, "the network's validators are still being read from the chain"),
             Self::OtherRoad { detail } => f.write_str(detail),
         }
+    }
+}
+
+fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
+    let tx = waiting.hash;
+    match waiting.step {
+        Step::Cancelled => write!(
+            f,
+            "the registration on its way has become useless and is being cancelled by {tx}"
+        )?,
+        Step::Resent => write!(
+            f,
+            "registration {tx} was not known to any node any more and was sent again"
+        )?,
+        Step::Replaced => write!(
+            f,
+            "the registration on its way offered too little for gas and was replaced by {tx}"
+        )?,
+        _ => write!(f, "registration {tx} is sent and not yet mined")?,
+    }
+    if let Some(blocks) = waiting.blocks.filter(|blocks| *blocks > 0) {
+        write!(
+            f,
+            "; {blocks} {} have passed",
+            if blocks == 1 { "block" } else { "blocks" }
+        )?;
+    }
+    match (waiting.step, waiting.asks) {
+        (Step::Behind { nonce }, _) => write!(f, "; the wallet's transaction with nonce {nonce} goes first"),
+        (Step::AtLimit, Some(asks)) => write!(
+            f,
+            "; it offers {} gwei for gas, the market asks {}, and replacing it would exceed the limit",
+            GweiOf(waiting.offers),
+            GweiOf(asks)
+        ),
+        (_, Some(asks)) => write!(
+            f,
+            "; it offers up to {} gwei for gas, the market asks {}",
+            GweiOf(waiting.offers),
+            GweiOf(asks)
+        ),
+        (_, None) => Ok(()),
     }
 }
 
@@ -189,9 +248,11 @@ impl SaidOnce {
     pub(crate) fn say(&mut self, why: &WhyNot) {
         let kind = std::mem::discriminant(why);
         let news = match why {
-            WhyNot::NotEnoughAssets { .. } | WhyNot::GasTooHigh { .. } | WhyNot::WalletTooPoor { .. } => {
-                self.0 != Some(kind)
-            }
+            WhyNot::NotEnoughAssets { .. }
+            | WhyNot::GasTooHigh { .. }
+            | WhyNot::WalletTooPoor { .. }
+            | WhyNot::TransactionRefused { .. } => self.0 != Some(kind),
+            WhyNot::TransactionPending { waiting } => self.1.as_ref().is_none_or(|said| !said.is_about(waiting)),
             _ => self.1.as_ref() != Some(why),
         };
         if news {
@@ -255,6 +316,38 @@ mod tests {
         assert_eq!(eth("31999999999999999999"), "31.9999");
         assert_eq!(eth("1"), "0");
         assert_eq!(GweiOf(10_500_000_000).to_string(), "10.50");
+    }
+
+    #[test]
+    fn a_transaction_on_its_way_is_told_with_its_age_its_offer_and_what_is_done() {
+        let mut waiting = Waiting::new(B256::repeat_byte(1), 7, 6_000_000_000);
+        let told = |waiting: &Waiting| {
+            let why = WhyNot::TransactionPending {
+                waiting: Box::new(waiting.clone()),
+            };
+            why.to_string().replace(&B256::repeat_byte(1).to_string(), "T")
+        };
+        assert_eq!(told(&waiting), "registration T is sent and not yet mined");
+        (waiting.blocks, waiting.asks) = (Some(4), Some(7_500_000_000));
+        assert_eq!(
+            told(&waiting),
+            "registration T is sent and not yet mined; 4 blocks have passed; it offers up to 6.00 gwei for gas, the market \
+             asks 7.50"
+        );
+        waiting.step = Step::AtLimit;
+        assert!(told(&waiting).ends_with("the market asks 7.50, and replacing it would exceed the limit"));
+        waiting.step = Step::Cancelled;
+        assert!(told(&waiting).contains("has become useless and is being cancelled by T; 4 blocks"));
+        let mut said = SaidOnce::default();
+        let why = |waiting: &Waiting| WhyNot::TransactionPending {
+            waiting: Box::new(waiting.clone()),
+        };
+        said.say(&why(&waiting));
+        let before = why(&waiting);
+        waiting.blocks = Some(5);
+        assert!(before.is_about(&waiting), "another block is no news");
+        waiting.step = Step::Resent;
+        assert!(!before.is_about(&waiting));
     }
 
     #[test]

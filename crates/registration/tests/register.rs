@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use k256::elliptic_curve::sec1::ToEncodedPoint;
 use rand_core::{CryptoRng, UnwrapErr};
-use sw_chain_client::{BlockRef, Call, HarvestParams, I160, RegistrationState, U160, VaultState, calls};
+use sw_chain_client::{BlockRef, Call, HarvestParams, I160, RegistrationState, U160, VaultState, Waiting, calls};
 use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OnChainOracles, OracleSet, ProtocolConfig};
 use sw_registration::{
     Duty, DutyError, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose, RegisterValidators,
-    Registrar, Surroundings, View, WhyNot,
+    Registrar, Surroundings, Tended, View, WhyNot,
 };
 use sw_shamir_exit::{ShareIndex, recover_signature};
 use sw_signers::{LocalSigner, OpenKey};
@@ -38,7 +38,11 @@ struct World {
     harvest: Option<Harvest>,
     no_gateway: bool,
     next_index: u64,
-    pending: Option<B256>,
+    /// What the wallet says of what was sent before, and whether a harvest was still wanted.
+    tended: Tended,
+    wanted: Option<bool>,
+    /// Whether what is sent takes longer than a tick waits.
+    slow: bool,
     deposited: Vec<PublicKeyBytes>,
     gas_price: u128,
     oracles_refuse: bool,
@@ -141,8 +145,15 @@ impl Surroundings for Fake {
     fn wallet(&self) -> Address {
         WALLET
     }
-    async fn pending(&mut self, _purpose: Purpose) -> Result<Option<B256>, DutyError> {
-        Ok(self.0.lock().unwrap().pending)
+    async fn tend(&mut self, purpose: Purpose, useful: bool) -> Result<Tended, DutyError> {
+        let mut world = self.0.lock().unwrap();
+        if purpose == Purpose::Harvest {
+            world.wanted = Some(useful);
+        }
+        let tended = world.tended.clone();
+        world.tended.mined.clear();
+        world.tended.reverted.clear();
+        Ok(tended)
     }
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
         request.check(set).expect("a whole request");
@@ -170,13 +181,30 @@ impl Surroundings for Fake {
         self.0.lock().unwrap().simulated += 1;
         Ok(())
     }
-    async fn send(&mut self, purpose: Purpose, keys: &[PublicKeyBytes], call: &Call) -> Result<Mined, DutyError> {
+    async fn send(
+        &mut self,
+        purpose: Purpose,
+        keys: &[PublicKeyBytes],
+        call: &Call,
+    ) -> Result<Result<Mined, WhyNot>, DutyError> {
         assert_eq!(purpose == Purpose::Harvest, keys.is_empty());
-        self.0.lock().unwrap().sent.push((keys.to_vec(), call.clone()));
-        Ok(Mined {
+        let mut world = self.0.lock().unwrap();
+        world.sent.push((keys.to_vec(), call.clone()));
+        if world.slow {
+            return Ok(Err(on_its_way()));
+        }
+        let keys = keys.to_vec();
+        Ok(Ok(Mined {
             tx: B256::repeat_byte(1),
             block: 10,
-        })
+            keys,
+        }))
+    }
+}
+
+fn on_its_way() -> WhyNot {
+    WhyNot::TransactionPending {
+        waiting: Box::new(Waiting::new(B256::repeat_byte(1), 0, 1)),
     }
 }
 
@@ -267,7 +295,9 @@ fn duty_over(
         harvest: None,
         no_gateway: false,
         next_index: 123,
-        pending: None,
+        tended: Tended::default(),
+        wanted: None,
+        slow: false,
         deposited: Vec::new(),
         gas_price: 2_000_000_000,
         oracles_refuse: false,
@@ -406,7 +436,7 @@ async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
         ),
         (
             "pending",
-            |world| world.pending = Some(B256::ZERO),
+            |world| world.tended.blocked = Some(on_its_way()),
             |why| matches!(why, WhyNot::TransactionPending { .. }),
         ),
         (
@@ -540,20 +570,61 @@ async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
     {
         let mut world = world.lock().unwrap();
         world.state.can_harvest = true;
-        world.pending = Some(B256::ZERO);
+        world.tended.blocked = Some(on_its_way());
         world.harvest = Some(Harvest {
             params: params.clone(),
             withdrawable_assets: U256::ZERO,
         });
     }
     assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched, "one is on its way");
-    world.lock().unwrap().pending = None;
+    world.lock().unwrap().tended.blocked = None;
     assert_eq!(harvest.tick().await.unwrap(), Outcome::Acted);
     let world = world.lock().unwrap();
     assert_eq!(
         (world.sent[0].1.to, &world.sent[0].1.data),
         (VAULT, &calls::vault_update_state(&params))
     );
+}
+
+#[tokio::test]
+async fn a_harvest_that_the_keeper_does_not_ask_for_any_more_is_not_wanted() {
+    let (_, world, _) = duty();
+    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT);
+    for wanted in [true, false] {
+        {
+            let mut world = world.lock().unwrap();
+            world.state.can_harvest = wanted;
+            world.tended.blocked = Some(on_its_way());
+        }
+        assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched);
+        assert_eq!(world.lock().unwrap().wanted, Some(wanted));
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_takes_long_is_tended_at_every_tick_and_told_when_it_is_mined() {
+    let (mut duty, world, tree) = duty();
+    world.lock().unwrap().slow = true;
+    assert_eq!(idle(duty.tick().await), on_its_way());
+    world.lock().unwrap().tended.blocked = Some(on_its_way());
+    // Nothing about the vault keeps it from looking after what is out.
+    world.lock().unwrap().vault.validators_manager = Some(Address::repeat_byte(5));
+    assert_eq!(idle(duty.tick().await), on_its_way());
+    {
+        let mut world = world.lock().unwrap();
+        assert_eq!((world.requests.len(), world.sent.len()), (1, 1));
+        let keys = vec![tree.public_key(1).unwrap(), tree.public_key(2).unwrap()];
+        let tx = B256::repeat_byte(1);
+        world.tended = Tended {
+            mined: vec![Mined { tx, block: 12, keys }],
+            ..Tended::default()
+        };
+        world.state.deposit_data_index = 5;
+    }
+    assert!(matches!(idle(duty.tick().await), WhyNot::OtherRoad { .. }));
+    world.lock().unwrap().tended.reverted = vec![(B256::repeat_byte(2), 13)];
+    let error = duty.tick().await.expect_err("a failure that a person should hear of");
+    assert!(matches!(error, DutyError::Reverted { block: 13, .. }), "{error}");
 }
 
 #[tokio::test]

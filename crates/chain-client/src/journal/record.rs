@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U128};
 use serde::{Deserialize, Serialize};
 use sw_spec::PublicKeyBytes;
 
-use super::{EntryState, JournalEntry};
+use super::{EntryState, JournalEntry, Start, VERSION, entry::tip};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,11 +26,18 @@ pub(super) enum Record {
 pub(super) struct Intent {
     kind: String,
     keys: Vec<PublicKeyBytes>,
+    /// Since format 2, as the other two with a default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cancels: bool,
     from: Address,
     chain_id: u64,
     nonce: u64,
     hash: B256,
     max_fee_per_gas: U128,
+    #[serde(default)]
+    max_priority_fee_per_gas: Option<U128>,
+    #[serde(default)]
+    signed_at: Option<u64>,
     raw: Bytes,
 }
 
@@ -69,28 +76,49 @@ impl From<State> for EntryState {
     }
 }
 
-impl From<JournalEntry> for Record {
-    fn from(entry: JournalEntry) -> Self {
+impl From<Start> for Record {
+    fn from(start: Start) -> Self {
+        let Start {
+            address,
+            chain_id,
+            nonce,
+        } = start;
+        Self::Start {
+            version: VERSION,
+            address,
+            chain_id,
+            nonce,
+        }
+    }
+}
+
+impl From<&JournalEntry> for Record {
+    fn from(entry: &JournalEntry) -> Self {
         let JournalEntry {
             kind,
             keys,
+            cancels,
             from,
             chain_id,
             nonce,
             hash,
             max_fee_per_gas,
+            max_priority_fee_per_gas,
+            signed_at,
             raw,
             state: _,
-        } = entry;
-        let max_fee_per_gas = U128::from(max_fee_per_gas);
+        } = entry.clone();
         Self::Intent(Intent {
             kind,
             keys,
+            cancels,
             from,
             chain_id,
             nonce,
             hash,
-            max_fee_per_gas,
+            max_fee_per_gas: U128::from(max_fee_per_gas),
+            max_priority_fee_per_gas: Some(U128::from(max_priority_fee_per_gas)),
+            signed_at,
             raw,
         })
     }
@@ -101,22 +129,28 @@ impl From<Intent> for JournalEntry {
         let Intent {
             kind,
             keys,
+            cancels,
             from,
             chain_id,
             nonce,
             hash,
             max_fee_per_gas,
+            max_priority_fee_per_gas,
+            signed_at,
             raw,
         } = intent;
-        let max_fee_per_gas = max_fee_per_gas.to();
+        let max_priority_fee_per_gas = max_priority_fee_per_gas.map(|tip| tip.to());
         Self {
             kind,
             keys,
+            cancels,
             from,
             chain_id,
             nonce,
             hash,
-            max_fee_per_gas,
+            max_fee_per_gas: max_fee_per_gas.to(),
+            max_priority_fee_per_gas: max_priority_fee_per_gas.or_else(|| tip(&raw)).unwrap_or_default(),
+            signed_at,
             raw,
             state: EntryState::Intended,
         }

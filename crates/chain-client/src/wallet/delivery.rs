@@ -6,18 +6,34 @@ use alloy_primitives::B256;
 use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, warn};
 
-use super::{Inner, SendError, SentTx};
+use super::{Inner, SendError, SentTx, joined};
 use crate::{EntryState, JournalEntry, TransactionStatus, execution::Broadcast};
 
 impl Inner {
+    /// Delivers a transaction even when the returned future is dropped.
+    pub(super) async fn delivered(
+        self: &Arc<Self>,
+        turn: OwnedMutexGuard<()>,
+        sent: SentTx,
+        entry: JournalEntry,
+    ) -> Result<SentTx, SendError> {
+        let delivery = Arc::clone(self).deliver(turn, sent, entry);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "joined below; it must go on when the returned future is dropped"
+        )]
+        let delivery = tokio::spawn(delivery);
+        joined(delivery).await
+    }
+
     /// Records a transaction, hands it out, and finds out what became of it. The turn ends with it.
-    pub(super) async fn deliver(
+    async fn deliver(
         self: Arc<Self>,
         turn: OwnedMutexGuard<()>,
         sent: SentTx,
         entry: JournalEntry,
     ) -> Result<SentTx, SendError> {
-        let raw = entry.raw.clone();
+        let (raw, kind) = (entry.raw.clone(), sent.kind.clone());
         self.with_journal(move |journal| journal.intend(entry)).await?;
         let result = match self.client.broadcast(&raw, sent.hash).await {
             Broadcast::Taken => Ok(sent),
@@ -25,6 +41,11 @@ impl Inner {
             Broadcast::Rejected(message) => {
                 if self.is_known(sent.hash).await {
                     Ok(sent)
+                } else if may_have_arrived(&message) {
+                    Err(SendError::Unconfirmed {
+                        sent: Box::new(sent),
+                        reason: message,
+                    })
                 } else {
                     Err(SendError::Rejected {
                         hash: sent.hash,
@@ -53,9 +74,13 @@ impl Inner {
         match &result {
             Ok(sent) => {
                 debug!(tx = %sent.hash, nonce = sent.nonce, kind = sent.kind, "transaction sent");
+                self.refusals.clear(&sent.kind);
                 self.note(sent.hash, EntryState::Sent).await;
             }
-            Err(SendError::Rejected { hash, .. }) => self.note(*hash, EntryState::Rejected).await,
+            Err(SendError::Rejected { hash, message }) => {
+                self.refusals.add(&kind, message, self.slot);
+                self.note(*hash, EntryState::Rejected).await;
+            }
             Err(_) => {}
         }
         drop(turn);
@@ -79,6 +104,23 @@ impl Inner {
             warn!(tx = %hash, %error, "the outcome of a transaction could not be recorded");
         }
     }
+}
+
+/// Whether a refusal says that the transaction, or another one with its nonce, is there already. Clients use their own
+/// words: geth and reth "already known" and "nonce too low", Nethermind "AlreadyKnown" and "OldNonce", Besu "Known
+/// transaction" and "Nonce too low", Erigon "already known" and "nonce too low".
+fn may_have_arrived(message: &str) -> bool {
+    let said: String = message.to_ascii_lowercase().split([' ', '_', '-']).collect();
+    [
+        "alreadyknown",
+        "knowntransaction",
+        "alreadyimported",
+        "noncetoolow",
+        "oldnonce",
+        "noncealreadyused",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
 }
 
 /// A transaction may need a moment to show up.

@@ -68,6 +68,26 @@ impl FeeLimits {
             max_priority_fee_per_gas: tip,
         })
     }
+
+    /// What replaces a transaction that offers `old`, fee and tip: an eighth more of both, as every node takes it (geth asks for
+    /// a tenth, some for more), or what the market asks if that is more.
+    pub(crate) fn raise(&self, old: (u128, u128), base_fee: u128, tip: u128) -> Result<Fees, FeeError> {
+        let market = self.offer(base_fee, tip)?;
+        let (fee, tip) = (an_eighth_more(old.0), an_eighth_more(old.1));
+        let limit = self.max_fee_per_gas;
+        if fee > limit {
+            return Err(FeeError::AboveLimit { needed: fee, limit });
+        }
+        Ok(Fees {
+            base_fee,
+            max_fee_per_gas: market.max_fee_per_gas.max(fee),
+            max_priority_fee_per_gas: market.max_priority_fee_per_gas.max(tip),
+        })
+    }
+}
+
+fn an_eighth_more(wei: u128) -> u128 {
+    wei.saturating_add(wei.div_ceil(8).max(1))
 }
 
 impl Snapshot {
@@ -100,7 +120,7 @@ fn mean_reward(rewards: &[Vec<U256>]) -> Option<u128> {
     sum.checked_div(blocks).map(|mean| mean.saturating_to())
 }
 
-fn gwei(wei: u128) -> String {
+pub(super) fn gwei(wei: u128) -> String {
     let text = format!("{}.{:09}", wei / 1_000_000_000, wei % 1_000_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

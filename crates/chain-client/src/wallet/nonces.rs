@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::B256;
 use tracing::{info, warn};
 
 use super::{Inner, SendError};
@@ -13,8 +12,48 @@ pub(super) struct Standing {
     pub(super) snapshot: Snapshot,
     /// The lowest nonce that no transaction holds.
     pub(super) next_nonce: u64,
-    /// Transactions that a node knows and that are in no block.
-    pub(super) waiting: Vec<JournalEntry>,
+    /// The nonces that are not used up to the snapshot's block, the lowest first.
+    pub(super) open: Vec<Open>,
+}
+
+/// A nonce that transactions of the journal want.
+pub(super) struct Open {
+    pub(super) place: Place,
+    /// The one that holds the nonce, or the latest if no node knows any.
+    pub(super) entry: JournalEntry,
+    /// When the first for the same purpose was signed.
+    pub(super) since: Option<u64>,
+    /// The most that any of those that a node may still have offers: the fee and the tip.
+    pub(super) highest: (u128, u128),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A node knows it, and it is in no block.
+    Waiting,
+    /// It is in a block that the node of the snapshot does not have.
+    Ahead,
+    /// No node knows it.
+    Lost,
+}
+
+impl Standing {
+    /// Transactions that a node knows and that are in no block up to the snapshot's.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &JournalEntry> {
+        self.open
+            .iter()
+            .filter(|open| open.place != Place::Lost)
+            .map(|open| &open.entry)
+    }
+
+    /// What a further transaction of this kind could meet in the chain.
+    pub(super) fn in_flight(&self, kind: &str) -> Option<&JournalEntry> {
+        let holds = |open: &&Open| {
+            let gives_way = open.place == Place::Lost && open.entry.nonce == self.next_nonce;
+            open.entry.kind == kind && open.may_turn_up() && !gives_way
+        };
+        self.open.iter().find(holds).map(|open| &open.entry)
+    }
 }
 
 impl Inner {
@@ -46,34 +85,34 @@ impl Inner {
         let start = self.start(mined, pending).await?;
         // A node that lags may not have come to where the journal begins.
         let (mined, pending) = (mined.max(start), pending.max(start));
-        let by_nonce = self.entries_from(start).await;
-        if let Some(nonce) = (start..mined).find(|nonce| !by_nonce.contains_key(nonce)) {
+        let head = snapshot.block().number;
+        let Families { mut settled, unsettled } = self.families(start, head).await;
+        let ours = |nonce: &u64| settled.contains(nonce) || unsettled.contains_key(nonce);
+        if let Some(nonce) = (start..mined).find(|nonce| !ours(nonce)) {
             return Err(SendError::AnotherOperator { address, nonce });
         }
-        let ours_end = first_free(mined, |nonce| by_nonce.contains_key(&nonce));
+        let ours_end = first_free(mined, |nonce| ours(&nonce));
         if pending > ours_end {
             return Ok(Err(Unexplained { nonce: ours_end }));
         }
-        let mut taken = BTreeSet::new();
-        let mut waiting = Vec::new();
-        for (nonce, entries) in by_nonce {
-            match self.holder(&entries, nonce < mined, snapshot.block().number).await? {
-                Holder::Mined => {
-                    taken.insert(nonce);
+        let mut open = Vec::new();
+        for (nonce, entries) in unsettled {
+            match self.holder(&entries, nonce < mined, head).await? {
+                None => {
+                    settled.insert(nonce);
                 }
-                _ if nonce < mined => return Ok(Err(Unexplained { nonce })),
-                Holder::Waiting(entry) => {
-                    taken.insert(nonce);
-                    waiting.push(entry);
-                }
-                Holder::Nobody => {}
+                Some(_) if nonce < mined => return Ok(Err(Unexplained { nonce })),
+                Some((place, entry)) => open.push(Open::new(place, entry, &entries)),
             }
         }
-        let next_nonce = first_free(mined, |nonce| taken.contains(&nonce));
+        let next_nonce = first_free(mined, |nonce| {
+            let taken = |open: &Open| open.entry.nonce == nonce && open.place != Place::Lost;
+            settled.contains(&nonce) || open.iter().any(taken)
+        });
         Ok(Ok(Standing {
             snapshot,
             next_nonce,
-            waiting,
+            open,
         }))
     }
 
@@ -92,74 +131,122 @@ impl Inner {
         Ok(mined)
     }
 
-    async fn entries_from(&self, start: u64) -> BTreeMap<u64, Vec<JournalEntry>> {
+    async fn families(&self, start: u64, head: u64) -> Families {
         let (address, chain_id) = (self.signer.address(), self.chain_id);
         self.with_journal(move |journal| {
-            let mut by_nonce: BTreeMap<u64, Vec<JournalEntry>> = BTreeMap::new();
-            for entry in journal.entries() {
-                if entry.from == address && entry.chain_id == chain_id && entry.nonce >= start {
-                    by_nonce.entry(entry.nonce).or_default().push(entry.clone());
-                }
+            let ours =
+                |entry: &&JournalEntry| entry.from == address && entry.chain_id == chain_id && entry.nonce >= start;
+            let entries = || journal.entries().iter().filter(ours);
+            let is_settled = |entry: &&JournalEntry| entry.is_settled(head);
+            let settled: BTreeSet<u64> = entries().filter(is_settled).map(|entry| entry.nonce).collect();
+            let mut unsettled: BTreeMap<u64, Vec<JournalEntry>> = BTreeMap::new();
+            for entry in entries().filter(|entry| !settled.contains(&entry.nonce)) {
+                unsettled.entry(entry.nonce).or_default().push(entry.clone());
             }
-            by_nonce
+            Families { settled, unsettled }
         })
         .await
     }
 
-    /// Which of the transactions with one nonce holds it. At most one of them can ever be in the chain.
-    async fn holder(&self, entries: &[JournalEntry], used: bool, head: u64) -> Result<Holder, SendError> {
-        let settled = |entry: &JournalEntry| matches!(entry.state, EntryState::Mined { block, .. } if block.saturating_add(DEEPEST_REORGANISATION) <= head);
-        if entries.iter().any(settled) {
-            return Ok(Holder::Mined);
-        }
+    /// Which of the transactions with one nonce holds it, unless one has used it. At most one of them can ever be in the
+    /// chain.
+    async fn holder<'a>(
+        &self,
+        entries: &'a [JournalEntry],
+        used: bool,
+        head: u64,
+    ) -> Result<Option<(Place, &'a JournalEntry)>, SendError> {
         let ahead = |entry: &&JournalEntry| matches!(entry.state, EntryState::Mined { block, .. } if block > head);
         if let Some(entry) = entries.iter().find(ahead).filter(|_| !used) {
-            return Ok(Holder::Waiting(entry.clone()));
+            return Ok(Some((Place::Ahead, entry)));
         }
         let mut waiting = None;
         for entry in likely_first(entries, used) {
             match self.client.transaction(entry.hash).await? {
                 TransactionStatus::Mined(receipt) => {
-                    self.learn_mined(entry.hash, entries, receipt).await?;
+                    self.learn_mined(entry, entries, receipt).await?;
                     // The node of the snapshot does not count it yet: what it says of contracts is from before.
-                    return Ok(if used {
-                        Holder::Mined
-                    } else {
-                        Holder::Waiting(entry.clone())
-                    });
+                    return Ok((!used).then_some((Place::Ahead, entry)));
                 }
-                TransactionStatus::Pending => waiting = Some(entry.clone()),
+                TransactionStatus::Pending => waiting = waiting.or(Some((Place::Waiting, entry))),
                 TransactionStatus::Unknown => {
                     if let EntryState::Mined { block, .. } = entry.state {
                         warn!(tx = %entry.hash, block, "a reorganisation took a transaction out of the chain");
-                        self.note(entry.hash, EntryState::Sent).await;
+                        self.forget_mined(entries).await;
                     }
                 }
             }
         }
-        Ok(waiting.map_or(Holder::Nobody, Holder::Waiting))
+        Ok(waiting.or_else(|| entries.last().map(|latest| (Place::Lost, latest))))
     }
 
     /// Records that a transaction is in a block, and that the others with its nonce never will be.
-    async fn learn_mined(&self, winner: B256, entries: &[JournalEntry], receipt: Receipt) -> Result<(), JournalError> {
-        let (block, success) = (receipt.block, receipt.success);
+    async fn learn_mined(
+        &self,
+        winner: &JournalEntry,
+        entries: &[JournalEntry],
+        receipt: Receipt,
+    ) -> Result<(), JournalError> {
+        let (hash, block, success) = (winner.hash, receipt.block, receipt.success);
         let others: Vec<_> = entries
             .iter()
             .map(|entry| entry.hash)
-            .filter(|hash| *hash != winner)
+            .filter(|other| *other != hash)
             .collect();
+        let state = EntryState::Mined { block, success };
         let news = self
             .with_journal(move |journal| {
-                for hash in others {
-                    journal.learn(hash, EntryState::Replaced)?;
+                for other in others {
+                    journal.learn(other, EntryState::Replaced)?;
                 }
-                journal.learn(winner, EntryState::Mined { block, success })
+                journal.learn(hash, state)
             })
             .await?;
-        if news {
-            info!(tx = %winner, block, success, "transaction mined");
+        if news && winner.cancels {
+            info!(tx = %hash, block, kind = winner.kind, "cancelled: the transaction can not be mined any more");
+        } else if news {
+            info!(tx = %hash, block, success, "transaction mined");
+            self.add_news(JournalEntry {
+                state,
+                ..winner.clone()
+            });
         }
         Ok(())
+    }
+
+    /// After a reorganisation, each of the transactions with a nonce can be in the chain again.
+    async fn forget_mined(&self, entries: &[JournalEntry]) {
+        for entry in entries {
+            if matches!(entry.state, EntryState::Mined { .. } | EntryState::Replaced) {
+                self.note(entry.hash, EntryState::Sent).await;
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Whether it can get into a block without being handed out again.
+    pub(super) fn may_turn_up(&self) -> bool {
+        self.place != Place::Lost || self.entry.state != EntryState::Rejected
+    }
+
+    fn new(place: Place, entry: &JournalEntry, family: &[JournalEntry]) -> Self {
+        let kin = family.iter().filter(|kin| kin.kind == entry.kind);
+        let maybe_out = |kin: &&JournalEntry| kin.state != EntryState::Rejected || kin.hash == entry.hash;
+        let (fees, tips): (Vec<_>, Vec<_>) = family
+            .iter()
+            .filter(maybe_out)
+            .map(|kin| (kin.max_fee_per_gas, kin.max_priority_fee_per_gas))
+            .unzip();
+        Self {
+            place,
+            since: kin.filter_map(|kin| kin.signed_at).min(),
+            highest: (
+                fees.into_iter().max().unwrap_or_default(),
+                tips.into_iter().max().unwrap_or_default(),
+            ),
+            entry: entry.clone(),
+        }
     }
 }
 
@@ -179,12 +266,11 @@ fn likely_first(entries: &[JournalEntry], used: bool) -> Vec<&JournalEntry> {
     likely
 }
 
-enum Holder {
-    Mined,
-    /// It is in no block up to the snapshot's.
-    Waiting(JournalEntry),
-    /// No node knows any of them: the nonce can be used again.
-    Nobody,
+/// The journal's transactions by their nonce.
+struct Families {
+    /// Nonces whose transaction is so deep that it is not looked at again.
+    settled: BTreeSet<u64>,
+    unsettled: BTreeMap<u64, Vec<JournalEntry>>,
 }
 
 /// A nonce that a transaction took which the journal cannot show.
@@ -199,5 +285,3 @@ fn first_free(from: u64, taken: impl Fn(u64) -> bool) -> u64 {
 /// At a look a second this is a slot: receipts may come from a node that is a block behind the one that counts nonces.
 const MOST_LOOKS: u32 = 12;
 const MOST_OPEN: usize = 4;
-/// Blocks after which a transaction is not looked at again: two epochs.
-const DEEPEST_REORGANISATION: u64 = 64;

@@ -41,15 +41,18 @@ impl Inner {
         sign(&self.signer, transaction)
     }
 
-    pub(super) fn entry(&self, sent: &SentTx, keys: &[PublicKeyBytes], raw: Bytes) -> JournalEntry {
+    pub(super) fn entry(&self, sent: &SentTx, keys: &[PublicKeyBytes], raw: Bytes, head: u64) -> JournalEntry {
         JournalEntry {
             kind: sent.kind.clone(),
             keys: keys.to_vec(),
+            cancels: false,
             from: self.signer.address(),
             chain_id: self.chain_id,
             nonce: sent.nonce,
             hash: sent.hash,
             max_fee_per_gas: sent.fees.max_fee_per_gas,
+            max_priority_fee_per_gas: sent.fees.max_priority_fee_per_gas,
+            signed_at: Some(head),
             raw,
             state: EntryState::Intended,
         }
