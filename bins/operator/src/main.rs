@@ -6,6 +6,7 @@ mod config;
 mod deposit_data;
 mod error;
 mod host;
+mod jwt;
 mod keystores;
 mod logging;
 mod mnemonic;

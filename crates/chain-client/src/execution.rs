@@ -14,7 +14,7 @@ use futures::future::join_all;
 use sw_spec::RedactedUrl;
 
 use crate::{
-    BlockRef, EndpointFailure, EndpointFault, ExecutionError, Receipt, Snapshot,
+    BlockRef, EndpointFailure, EndpointFault, ExecutionError, JwtSecret, Receipt, Snapshot,
     block::{BlockAnswer, ReceiptAnswer},
     endpoints::{Endpoint, Endpoints, Failed, NoAnswer},
     rpc::{CallError, Node},
@@ -35,6 +35,10 @@ pub struct ExecutionOptions {
     pub logs_body_limit: usize,
     /// How often a receipt is asked for while waiting for a transaction.
     pub poll_interval: Duration,
+    /// How many endpoints must agree on what money depends on, at least 1. See [`ExecutionClient::head`].
+    pub quorum: usize,
+    /// What every request to every endpoint is authenticated with.
+    pub jwt_secret: Option<JwtSecret>,
 }
 
 impl Default for ExecutionOptions {
@@ -46,6 +50,8 @@ impl Default for ExecutionOptions {
             body_limit: 8 * 1024 * 1024,
             logs_body_limit: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
+            quorum: 1,
+            jwt_secret: None,
         }
     }
 }

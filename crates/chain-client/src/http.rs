@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use httpdate::parse_http_date;
 use reqwest::{
     RequestBuilder, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{DATE, HeaderMap, RETRY_AFTER},
 };
 use sw_spec::RedactedUrl;
 use tokio::time::Instant;
@@ -236,16 +237,16 @@ pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
     }
 }
 
-/// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3); a date would need a clock we do not trust.
+/// `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3). The date is compared with the answer's own `Date`: both
+/// are from one clock, and ours does not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = header(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (then, now) = (parse_http_date(asked), header(DATE).map(parse_http_date));
+    then.ok()?.duration_since(now?.ok()?).ok()
 }
 
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
@@ -269,10 +270,27 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_only() {
-        let headers = |value: &str| HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
-        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&headers("Wed, 21 Oct 2026 07:28:00 GMT")), None);
-        assert_eq!(retry_after(&HeaderMap::new()), None);
+    fn retry_after_is_read_in_seconds_and_as_a_date_of_the_servers_clock() {
+        let asked = |fields: &[(reqwest::header::HeaderName, &str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value.parse().expect("a header")));
+            retry_after(&HeaderMap::from_iter(fields))
+        };
+        assert_eq!(asked(&[(RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        let (then, now) = ("Wed, 21 Oct 2026 07:28:30 GMT", "Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(
+            asked(&[(RETRY_AFTER, then), (DATE, now)]),
+            Some(Duration::from_secs(30))
+        );
+        for fields in [
+            vec![],
+            vec![(RETRY_AFTER, then)],
+            vec![(RETRY_AFTER, now), (DATE, then)],
+            vec![(RETRY_AFTER, "soon"), (DATE, now)],
+            vec![(RETRY_AFTER, "-1")],
+        ] {
+            assert_eq!(asked(&fields), None, "{fields:?}");
+        }
     }
 }

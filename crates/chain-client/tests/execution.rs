@@ -315,7 +315,7 @@ async fn a_request_that_is_refused_is_not_repeated() {
 async fn a_revert_under_an_http_error_is_a_revert() {
     let node = Node::json_rpc(|method, params| match method {
         "eth_call" => {
-            let body = json!({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "execution reverted", "data": "0x4ca88867"}});
+            let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": 3, "message": "execution reverted", "data": "0x4ca88867"}});
             Reply::Http(400, vec![], body.to_string())
         }
         _ => healthy(method, params),
@@ -608,4 +608,64 @@ async fn oracles_and_assets_after_a_harvest_are_read() {
         .await
         .unwrap();
     assert_eq!(assets, U256::from(77));
+}
+
+/// Checks tokens with Python's standard library: what they say, or why they are not good.
+const CHECK_TOKENS: &str = r#"
+import base64, hashlib, hmac, json, sys, time
+secret = bytes.fromhex(sys.argv[1])
+for token in sys.argv[2:]:
+    head, claims, signature = token.split(".")
+    decode = lambda part: base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    assert hmac.compare_digest(decode(signature), hmac.new(secret, f"{head}.{claims}".encode(), hashlib.sha256).digest())
+    assert json.loads(decode(head)) == {"typ": "JWT", "alg": "HS256"}
+    claims = json.loads(decode(claims))
+    assert abs(claims["iat"] - time.time()) < 60 and claims["exp"] == claims["iat"] + 60, claims
+print("good")
+"#;
+
+#[tokio::test]
+async fn every_request_to_every_endpoint_carries_a_fresh_token_when_there_is_a_secret() {
+    let secret = "5e".repeat(32);
+    let first = Node::json_rpc(|method, params| match method {
+        "eth_getBalance" => error(-32603, "internal error"),
+        _ => healthy(method, params),
+    })
+    .await;
+    let second = Node::json_rpc(healthy).await;
+    let mut with_secret = options();
+    with_secret.jwt_secret = Some(secret.parse().unwrap());
+    let shown = format!("{with_secret:?}");
+    assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
+    let client = execution_with(&[&first, &second], with_secret);
+    let failed = client.head().await.unwrap().balance(Address::ZERO).await;
+    assert!(matches!(failed, Err(ExecutionError::Endpoint { .. })));
+    client.head().await.unwrap().balance(Address::ZERO).await.unwrap();
+    client.check_endpoints(1337).await;
+    let mut tokens = Vec::new();
+    for node in [&first, &second] {
+        let carried = node.authorized_by();
+        assert_eq!(carried.len(), node.asked().len());
+        assert!(carried.len() > 4);
+        tokens.extend(
+            carried
+                .into_iter()
+                .map(|header| header.unwrap().strip_prefix("Bearer ").unwrap().to_owned()),
+        );
+    }
+    let checked = std::process::Command::new("python3")
+        .args(["-c", CHECK_TOKENS, &secret])
+        .args(tokens)
+        .output()
+        .unwrap();
+    assert_eq!(
+        checked.stdout,
+        b"good\n",
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+
+    let without = Node::json_rpc(healthy).await;
+    execution(&[&without]).head().await.unwrap();
+    assert!(without.authorized_by().iter().all(Option::is_none));
 }
