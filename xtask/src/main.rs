@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,6 +11,7 @@ mod demo;
 mod devnet;
 mod figures;
 mod fixtures;
+mod fuzz;
 mod layers;
 mod shell;
 
@@ -38,6 +39,8 @@ enum Task {
     Ci,
     /// Kills the commands that make keys, and has their disk fail, at every call that touches it.
     Crash(crash::Arguments),
+    /// Feeds every parser of what comes from outside with mutated and random inputs.
+    Fuzz(fuzz::Arguments),
     /// Proves that the crates depend on each other in one direction only.
     Layers,
     /// Measures the shipped binary against its limits.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Devnet(arguments) => devnet::run(&arguments),
         Task::Ci => ci::run(),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
         Task::Fixtures => fixtures::run(),

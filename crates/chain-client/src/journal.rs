@@ -273,6 +273,21 @@ impl Journal {
         Ok(())
     }
 
+    /// Reads text as the lines of a journal; `file` is not touched.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_text(text: &[u8], file: File) -> Result<Self, JournalError> {
+        let mut journal = Self {
+            path: PathBuf::from("journal"),
+            file,
+            length: 0,
+            last_sum: Sum::default(),
+            usable: true,
+            entries: Vec::new(),
+            starts: Vec::new(),
+        };
+        journal.replay(text).map(|()| journal)
+    }
+
     fn apply(&mut self, record: Record) {
         match record {
             Record::Start {
@@ -304,6 +319,17 @@ impl Journal {
             source,
         }
     }
+}
+
+/// The lines of a journal with these records, one a line, whatever they are.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn sealed(records: &str) -> String {
+    let mut last = Sum::default();
+    let line = |record: &str| {
+        last = Sum::of(&last, record);
+        format!("{{\"record\":{record},\"sum\":\"{}\"}}\n", hex::encode(last.0))
+    };
+    records.lines().map(line).collect()
 }
 
 #[derive(Deserialize)]
