@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | chaos | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | chaos | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod demo;
 mod devnet;
 mod figures;
 mod fixtures;
+mod fuzz;
 mod layers;
 mod shell;
 
@@ -41,6 +42,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Runs a long random scenario over the whole network, and holds the invariants after each step.
     Chaos(chaos::Arguments),
+    /// Feeds every parser of what comes from outside with mutated and random inputs.
+    Fuzz(fuzz::Arguments),
     /// Proves that the crates depend on each other in one direction only.
     Layers,
     /// Measures the shipped binary against its limits.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
         Task::Fixtures => fixtures::run(),

@@ -11,6 +11,7 @@ use std::{
 use alloy::rpc::json_rpc::RpcSend;
 use alloy_primitives::{B256, Bytes, U64};
 use futures::future::join_all;
+use serde::de::IgnoredAny;
 use sw_spec::RedactedUrl;
 
 use crate::{
@@ -105,6 +106,10 @@ impl ExecutionClient {
         let nodes = endpoints
             .into_iter()
             .map(|url| (url.clone(), Node::new(client.clone(), url, &options)));
+        Self::over(nodes, options.clone())
+    }
+
+    pub(crate) fn over(nodes: impl IntoIterator<Item = (RedactedUrl, Node)>, options: ExecutionOptions) -> Self {
         let endpoints = Endpoints::new(nodes, options.retry_budget);
         let chain_id = AtomicU64::new(options.chain_id.unwrap_or(0));
         Self {
@@ -228,7 +233,7 @@ impl ExecutionClient {
             }
             return Ok(TransactionStatus::Mined(receipt));
         }
-        let known: Option<serde_json::Value> = node.plain("eth_getTransactionByHash", (hash,)).await?;
+        let known: Option<IgnoredAny> = node.plain("eth_getTransactionByHash", (hash,)).await?;
         Ok(if known.is_some() {
             TransactionStatus::Pending
         } else {

@@ -8,6 +8,9 @@ mod endpoints;
 mod error;
 mod events;
 mod execution;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod journal;
 mod jwt;
