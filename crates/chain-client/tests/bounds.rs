@@ -3,19 +3,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::json;
-use support::{HEAD, Node, Reply, execution_with, healthy, options};
+use support::{HEAD, Node, Reply, execution_with, healthy, http_client, options};
 use sw_chain_client::{
-    Address, B256, EndpointFault, ExecutionClient, ExecutionError, ExecutionOptions, TransactionStatus,
+    Address, B256, ConsensusClient, ConsensusOptions, EndpointFault, ExecutionClient, ExecutionError, ExecutionOptions,
+    TransactionStatus,
 };
 use sw_spec::Network;
-
-/// The most memory this process ever had, in MiB (proc(5), `VmHWM`).
-fn most_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
-}
+use sw_testkit::hostile::{HostileServer, Manner, most_memory};
 
 /// A client with the limits of the operator.
 fn client(node: &Node) -> ExecutionClient {
@@ -56,7 +53,7 @@ async fn an_answer_that_nobody_looks_into_is_not_taken_apart() {
     );
     let status = client(&node).transaction(B256::ZERO).await.unwrap();
     assert_eq!(status, TransactionStatus::Pending);
-    assert!(most_memory() < 256, "{} MiB", most_memory());
+    assert!(most_memory().unwrap() < 256, "{:?} MiB", most_memory());
 }
 
 #[tokio::test]
@@ -76,7 +73,7 @@ async fn the_data_of_an_error_is_not_taken_apart_when_it_is_out_of_proportion() 
         .await
         .unwrap_err();
     assert!(matches!(error, ExecutionError::Reverted { .. }), "{error}");
-    assert!(most_memory() < 256, "{} MiB", most_memory());
+    assert!(most_memory().unwrap() < 256, "{:?} MiB", most_memory());
 }
 
 /// A list of two thousand offsets that all lead to the same four hundred kilobytes.
@@ -96,7 +93,7 @@ async fn results_that_are_the_same_bytes_many_times_over_are_not_copied_out() {
     .await;
     let snapshot = client(&node).head().await.unwrap();
     assert!(snapshot.vault(Address::ZERO, &Network::Mainnet.spec()).await.is_err());
-    assert!(most_memory() < 256, "{} MiB", most_memory());
+    assert!(most_memory().unwrap() < 256, "{:?} MiB", most_memory());
 }
 
 #[tokio::test]
@@ -112,4 +109,44 @@ async fn a_pause_without_end_is_a_fault_and_not_a_panic() {
         unreachable!("{error}")
     };
     assert!(matches!(&**fault, EndpointFault::RateLimited { .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn no_node_takes_more_memory_or_time_than_it_is_given() {
+    let elsewhere = HostileServer::start(Manner::Silence).unwrap();
+    let mut checked = 0;
+    for manner in Manner::all(&format!("http://{}/", elsewhere.address())) {
+        let server = HostileServer::start(manner.clone()).unwrap();
+        let url: Vec<_> = vec![format!("http://{}/", server.address()).parse().unwrap()];
+        let execution = ExecutionOptions {
+            request_timeout: Duration::from_secs(2),
+            retry_budget: Duration::ZERO,
+            ..ExecutionOptions::default()
+        };
+        let consensus = ConsensusOptions {
+            request_timeout: Duration::from_secs(2),
+            retry_budget: Duration::ZERO,
+            ..ConsensusOptions::default()
+        };
+        let execution = ExecutionClient::new(http_client(), url.clone(), execution);
+        let consensus = ConsensusClient::new(http_client(), url, consensus);
+        let asked = async { (execution.head().await, consensus.genesis().await) };
+        let (head, genesis) = tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+        let Err(ExecutionError::Unavailable(failures)) = &head else {
+            unreachable!("{manner:?}: {:?}", head.err())
+        };
+        let fault = &*failures[0].fault;
+        let expected = match &manner {
+            Manner::Endless | Manner::GzipBomb => matches!(fault, EndpointFault::TooLong { .. }),
+            Manner::DeepJson => matches!(fault, EndpointFault::Malformed(_)),
+            Manner::EndlessHeaders | Manner::EndlessHeader => matches!(fault, EndpointFault::Broken(_)),
+            Manner::Redirect(_) => matches!(fault, EndpointFault::Redirected),
+            _ => matches!(fault, EndpointFault::TimedOut(_)),
+        };
+        assert!(expected, "{manner:?}: {fault}");
+        assert!(genesis.is_err(), "{manner:?}");
+        checked += 1;
+    }
+    assert_eq!((checked, elsewhere.asked()), (9, 0), "no redirect is followed");
+    assert!(most_memory().unwrap() < 256, "{:?} MiB", most_memory());
 }

@@ -15,15 +15,18 @@ use sw_keys::{ExposeSecret, Mnemonic};
 /// Types bytes into the entry of a phrase, to the end that the person or the terminal makes. Whether it was a valid one.
 pub(crate) fn type_phrase(bytes: &[u8]) -> bool {
     let (mut decoder, mut entry) = (keys::Decoder::default(), phrase_entry::PhraseEntry::new());
-    for byte in bytes {
+    for (position, byte) in bytes.iter().enumerate() {
         let Some(key) = decoder.push(*byte) else { continue };
         let outcome = entry.press(key);
-        let _ = (
-            entry.summary(),
-            entry.screen("Enter the phrase"),
-            entry.mode(),
-            entry.may_go_on(),
-        );
+        // A terminal shows it after each key; here now and then is enough.
+        if position % 64 == 0 {
+            let _ = (
+                entry.summary(),
+                entry.screen("Enter the phrase"),
+                entry.mode(),
+                entry.may_go_on(),
+            );
+        }
         match outcome {
             phrase_entry::Outcome::More => {}
             phrase_entry::Outcome::Done => return Mnemonic::parse(entry.text().expose_secret()).is_ok(),
