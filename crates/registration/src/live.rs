@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sw_chain_client::{Call, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot};
+use sw_chain_client::{Call, DepositTotals, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot};
 use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
     ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
@@ -119,7 +119,11 @@ impl Surroundings for Live {
         view: &View<Snapshot>,
         keys: &[PublicKeyBytes],
     ) -> Result<Result<NetworkView, WhyNot>, DutyError> {
-        self.validators.view(&view.pin, keys, view.state.deposit_count).await
+        let totals = DepositTotals {
+            count: view.state.deposit_count,
+            root: view.state.deposit_root,
+        };
+        self.validators.view(&view.pin, keys, totals).await
     }
 
     async fn oracles(&mut self, view: &View<Snapshot>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {

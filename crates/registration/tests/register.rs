@@ -17,8 +17,8 @@ use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OnChainOracles, OracleSet, ProtocolConfig};
 use sw_registration::{
-    Duty, DutyError, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose, RegisterValidators,
-    Registrar, Surroundings, View, WhyNot,
+    Duty, DutyError, ForeignDeposit, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose,
+    RegisterValidators, Registrar, Surroundings, View, WhyNot,
 };
 use sw_shamir_exit::{ShareIndex, recover_signature};
 use sw_signers::{LocalSigner, OpenKey};
@@ -40,6 +40,7 @@ struct World {
     next_index: u64,
     pending: Option<B256>,
     deposited: Vec<PublicKeyBytes>,
+    quarantined: Vec<ForeignDeposit>,
     gas_price: u128,
     oracles_refuse: bool,
     /// Runs while the oracles are asked.
@@ -130,6 +131,7 @@ impl Surroundings for Fake {
         Ok(Ok(NetworkView {
             next_index: world.next_index,
             deposited,
+            quarantined: world.quarantined.clone(),
         }))
     }
     async fn oracles(&mut self, _view: &View<()>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {
@@ -269,6 +271,7 @@ fn duty_over(
         next_index: 123,
         pending: None,
         deposited: Vec::new(),
+        quarantined: Vec::new(),
         gas_price: 2_000_000_000,
         oracles_refuse: false,
         meanwhile: |_| {},
@@ -432,6 +435,27 @@ async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
             },
             |why| matches!(why, WhyNot::KeyDeposited { position: 1, .. }),
         ),
+        (
+            "front-run by a stranger",
+            |world| {
+                let vectors = fixture("original-v1.json");
+                let foreign = ForeignDeposit {
+                    validator: PublicKeyBytes(array(&vectors["keys"][1]["pk"])),
+                    withdrawal_credentials: B256::repeat_byte(0xee),
+                    block: 8,
+                    transaction: B256::repeat_byte(0xdd),
+                };
+                world.deposited = vec![foreign.validator];
+                world.quarantined = vec![foreign];
+            },
+            |why| {
+                let text = why.to_string();
+                let named = [0xee, 0xdd].map(|byte| text.contains(&B256::repeat_byte(byte).to_string()));
+                matches!(why, WhyNot::Quarantined { position: 1, .. })
+                    && named == [true, true]
+                    && text.contains("block 8")
+            },
+        ),
     ];
     for (name, change, expected) in cases {
         let (mut duty, world, _) = duty();
@@ -460,7 +484,7 @@ async fn a_zero_manager_before_pectra_means_the_registry() {
 
 #[tokio::test]
 async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_registers() {
-    let moves: [(&str, Change); 5] = [
+    let moves: [(&str, Change); 6] = [
         ("deposit root", |world| {
             world.state.deposit_root = B256::repeat_byte(0xbb)
         }),
@@ -470,6 +494,15 @@ async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_r
             world.vault.validators_manager = Some(Address::repeat_byte(5))
         }),
         ("rewards", |world| world.state.can_harvest = true),
+        ("a stranger's deposit", |world| {
+            let vectors = fixture("original-v1.json");
+            world.quarantined = vec![ForeignDeposit {
+                validator: PublicKeyBytes(array(&vectors["keys"][1]["pk"])),
+                withdrawal_credentials: B256::ZERO,
+                block: 8,
+                transaction: B256::ZERO,
+            }];
+        }),
     ];
     for (name, change) in moves {
         let (mut duty, world, _) = duty();
@@ -480,6 +513,7 @@ async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_r
             let mut world = world.lock().unwrap();
             assert!(world.sent.is_empty() && world.simulated == 0, "{name}");
             world.meanwhile = |_| {};
+            world.quarantined.clear();
             world.vault.validators_manager = Some(network().contracts.deposit_data_registry);
         }
         assert_eq!(duty.tick().await.unwrap(), Outcome::Acted, "{name}");

@@ -2,8 +2,10 @@
 
 mod dump;
 mod error;
+mod history;
 mod validator_index;
 
 pub use dump::{DUMP_RECORD_LENGTH, DumpError};
 pub use error::StoreError;
-pub use validator_index::ValidatorIndex;
+pub use history::{Deposits, Mark};
+pub use validator_index::{SetAside, ValidatorIndex};
