@@ -323,6 +323,10 @@ impl Inner {
         }
     }
 
+    pub(crate) fn endpoints(&self) -> usize {
+        self.endpoints.all().len()
+    }
+
     pub(crate) fn retry_budget(&self) -> Duration {
         self.options.retry_budget
     }

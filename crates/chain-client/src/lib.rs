@@ -4,6 +4,7 @@ mod abi;
 mod block;
 pub mod calls;
 mod consensus;
+mod deposits;
 mod endpoints;
 mod error;
 mod events;
@@ -33,6 +34,7 @@ pub use consensus::{
     BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
     FinalizedBlock, Genesis,
 };
+pub use deposits::{DepositTotals, OutOfPlace, fold_deposits};
 pub use endpoints::EndpointFailure;
 pub use error::{ExecutionError, SimulateError};
 pub use events::{DepositEvent, RegisteredValidator, RewardsUpdate};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sw_spec::RedactedUrl;
 
 use crate::{
-    BlockRef, Call, ExecutionError, SimulateError,
+    BlockRef, Call, EndpointFault, ExecutionError, SimulateError,
     block::BlockAnswer,
     endpoints::{Endpoint, Failed},
     execution::Inner,
@@ -77,6 +77,29 @@ impl Snapshot {
         self.ask("eth_call", (CallParams::new(from, call), self.at())).await
     }
 
+    /// A call at another block of the same endpoint.
+    pub(crate) async fn call_at(&self, block_hash: B256, call: &Call) -> Result<Bytes, ExecutionError> {
+        self.ask(
+            "eth_call",
+            (CallParams::new(None, call), BlockHash::canonical(block_hash)),
+        )
+        .await
+    }
+
+    /// A word of a contract's storage, at a block of the same endpoint.
+    pub(crate) async fn storage_at(
+        &self,
+        contract: Address,
+        slot: u64,
+        block_hash: B256,
+    ) -> Result<B256, ExecutionError> {
+        self.ask(
+            "eth_getStorageAt",
+            (contract, U256::from(slot), BlockHash::canonical(block_hash)),
+        )
+        .await
+    }
+
     /// Makes sure that the block is still in the chain: ranges of logs are asked for by number.
     pub(crate) async fn check_canonical(&self) -> Result<(), ExecutionError> {
         let BlockRef { number, hash, .. } = self.block;
@@ -110,15 +133,22 @@ impl Snapshot {
         }
     }
 
+    /// The endpoint has shown that its word does not count: from now on, and for an hour, every other one is preferred.
+    pub fn set_aside(&self, reason: String) {
+        self.endpoint.set_aside(EndpointFault::Malformed(reason));
+    }
+
+    /// How many endpoints there are.
+    pub fn endpoints(&self) -> usize {
+        self.inner.endpoints()
+    }
+
     pub(crate) fn retry_budget(&self) -> std::time::Duration {
         self.inner.retry_budget()
     }
 
     fn at(&self) -> BlockHash {
-        BlockHash {
-            block_hash: self.block.hash,
-            require_canonical: true,
-        }
+        BlockHash::canonical(self.block.hash)
     }
 }
 
@@ -128,6 +158,15 @@ impl Snapshot {
 struct BlockHash {
     block_hash: B256,
     require_canonical: bool,
+}
+
+impl BlockHash {
+    fn canonical(block_hash: B256) -> Self {
+        Self {
+            block_hash,
+            require_canonical: true,
+        }
+    }
 }
 
 /// A call object (execution-apis `GenericTransaction`).

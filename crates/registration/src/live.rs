@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sw_chain_client::{
-    Call, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot, WaitError, Waiting,
+    Call, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot, WaitError, Waiting,
 };
 use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
@@ -121,7 +121,11 @@ impl Surroundings for Live {
         view: &View<Snapshot>,
         keys: &[PublicKeyBytes],
     ) -> Result<Result<NetworkView, WhyNot>, DutyError> {
-        self.validators.view(&view.pin, keys, view.state.deposit_count).await
+        let totals = DepositTotals {
+            count: view.state.deposit_count,
+            root: view.state.deposit_root,
+        };
+        self.validators.view(&view.pin, keys, totals).await
     }
 
     async fn oracles(&mut self, view: &View<Snapshot>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {

@@ -15,7 +15,8 @@ use tokio::{
 /// The gauges and counters of the service. Amounts are in wei.
 ///
 /// Names, label and meaning are those of the original (v4), so that its dashboards keep working: each is exposed as
-/// `<prefix>_<name>{network="<network>"}`.
+/// `<prefix>_<name>{network="<network>"}`. `quarantined_keys` is ours: the keys of the deposit data file for which somebody else
+/// made a deposit.
 #[expect(
     missing_docs,
     reason = "each field is exposed under its own name, and the names are the contract"
@@ -32,6 +33,7 @@ pub struct Metrics {
     pub unused_validator_keys: Gauge,
     pub queued_assets: Gauge,
     pub last_withdrawal_block: Gauge,
+    pub quarantined_keys: Gauge,
     pub exception_count: Counter,
     handle: PrometheusHandle,
 }
@@ -59,6 +61,7 @@ impl Metrics {
             unused_validator_keys: gauge("unused_validator_keys"),
             queued_assets: gauge("queued_assets"),
             last_withdrawal_block: gauge("last_withdrawal_block"),
+            quarantined_keys: gauge("quarantined_keys"),
             exception_count: counter,
             handle: recorder.handle(),
         }
@@ -241,8 +244,8 @@ mod tests {
         .await;
     }
 
-    /// Names and types as the original's v4 exposes them (`original operator, docs and metrics module`).
-    const EXPOSED: [(&str, &str); 13] = [
+    /// Names and types as the original's v4 exposes them (`original operator, docs and metrics module`), and ours.
+    const EXPOSED: [(&str, &str); 14] = [
         ("app_version_info", "gauge"),
         ("service_started", "gauge"),
         ("block_number", "gauge"),
@@ -255,6 +258,7 @@ mod tests {
         ("unused_validator_keys", "gauge"),
         ("queued_assets", "gauge"),
         ("last_withdrawal_block", "gauge"),
+        ("quarantined_keys", "gauge"),
         ("exception_count_total", "counter"),
     ];
 
