@@ -8,11 +8,13 @@ mod endpoints;
 mod error;
 mod events;
 mod execution;
+mod head;
 mod http;
 mod journal;
 mod jwt;
 mod logs;
 mod multicall;
+mod quorum;
 mod ranges;
 mod revert;
 mod rpc;
@@ -28,7 +30,7 @@ pub use block::{BlockRef, Receipt};
 pub use calls::{Call, HarvestParams, KeeperParams};
 pub use consensus::{
     BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
-    FinalizedBlock, Genesis,
+    ExpectedGenesis, FinalizedBlock, Genesis,
 };
 pub use endpoints::EndpointFailure;
 pub use error::{ExecutionError, SimulateError};
