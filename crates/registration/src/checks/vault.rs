@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     Operator,
-    oracles::Oracles,
     road::{NoRoad, road},
     supervisor::error_chain,
     why::Ether,
@@ -138,9 +137,9 @@ impl Check for OracleConfig {
             Ok(state) => state,
             Err(error) => return unreadable_contracts("the Keeper", &error),
         };
-        let mut oracles = Oracles::new(operator.network.clone(), operator.gateways.clone());
         let later = "no share leaves before this is settled; it is looked at again before every registration";
-        match oracles
+        match operator
+            .oracles
             .load(&snapshot, state.validators_min_oracles, state.rewards_min_oracles)
             .await
         {
