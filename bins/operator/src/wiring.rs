@@ -13,7 +13,7 @@ use sw_ipfs::{GatewayOptions, Gateways, gateway_redirects};
 use sw_key_ops::{KeystoreKeys, verify_keystores};
 use sw_keys::{WalletFile, WalletFileError};
 use sw_oracle_client::ApprovalTimeouts;
-use sw_registration::{Metrics, NetworkValidators, Operator, Quarantine, ServiceError, WALLET_REMEDY};
+use sw_registration::{Metrics, NetworkValidators, Operator, Oracles, Quarantine, ServiceError, WALLET_REMEDY};
 use sw_signers::LocalSigner;
 use sw_store::ValidatorIndex;
 use sw_vault_dir::{Batch, IndexError, KeystoreFault, KeystoreIndex, OpenKeystoreError, VaultLock, read_secret_file};
@@ -51,6 +51,7 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
     let execution = ExecutionClient::new(strict.clone(), config.execution_endpoints, options);
     let options = ConsensusOptions {
         request_timeout: timeouts.consensus,
+        genesis: Some((&config.network).into()),
         ..ConsensusOptions::default()
     };
     let consensus = ConsensusClient::new(strict.clone(), config.consensus_endpoints, options);
@@ -84,12 +85,14 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
     .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
     let keys = deposit_data.entries().iter().map(|entry| entry.public_key);
     let quarantine = Quarantine::new(config.vault, keys, Arc::clone(&metrics));
+    let short_gateways = gateways(timeouts.ipfs);
     let operator = Operator {
         vault: config.vault,
         network: config.network.clone(),
         execution,
         consensus,
-        gateways: gateways(timeouts.ipfs),
+        oracles: Oracles::new(config.network.clone(), Arc::clone(&short_gateways)),
+        gateways: short_gateways,
         dump_gateways: gateways(timeouts.ipfs.max(DUMP_TIMEOUT)),
         http: strict,
         approval_timeouts: ApprovalTimeouts {

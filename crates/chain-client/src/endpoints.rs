@@ -139,7 +139,7 @@ impl<C> Endpoints<C> {
         }
     }
 
-    fn failures(&self) -> Vec<EndpointFailure> {
+    pub(crate) fn failures(&self) -> Vec<EndpointFailure> {
         self.members
             .iter()
             .filter_map(|endpoint| endpoint.latest_failure())
@@ -163,6 +163,7 @@ struct Rest {
 }
 
 impl<C> Endpoint<C> {
+    /// Whether it can be asked now.
     pub(crate) fn is_rested(&self) -> bool {
         self.rests_until().is_none_or(|until| until <= Instant::now())
     }
@@ -186,10 +187,13 @@ impl<C> Endpoint<C> {
         let fault = Arc::new(fault);
         let mut rest = self.rest();
         let doubled = FIRST_REST.saturating_mul(1_u32.checked_shl(rest.failures_in_a_row).unwrap_or(u32::MAX));
-        let pause = match fault.retry_after() {
-            Some(asked) => asked.clamp(FIRST_REST, LONGEST_ASKED_REST),
-            None if fault.is_retryable() => jittered(doubled.min(LONGEST_REST)),
-            None => LONGEST_REST,
+        let pause = match (fault.retry_after(), &*fault) {
+            (Some(asked), _) => asked.clamp(FIRST_REST, LONGEST_ASKED_REST),
+            // It may have caught up by the next look.
+            (None, EndpointFault::Lagging { .. }) => FIRST_REST,
+            (None, EndpointFault::Outvoted { .. }) => LONGEST_REST,
+            (None, fault) if fault.is_retryable() => jittered(doubled.min(LONGEST_REST)),
+            (None, _) => LONGEST_REST,
         };
         rest.failures_in_a_row = rest.failures_in_a_row.saturating_add(1);
         rest.until = Some(Instant::now() + pause);

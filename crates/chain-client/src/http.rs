@@ -7,7 +7,7 @@ use reqwest::{
     RequestBuilder, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use sw_spec::RedactedUrl;
+use sw_spec::{B256, ForkVersion, RedactedUrl};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -75,6 +75,41 @@ pub enum EndpointFault {
         /// A block that every sound node has.
         block: u64,
     },
+    /// It is older than what was decided on before, while another is not.
+    #[error("its newest block is {found}, and block {seen} has been seen")]
+    Lagging {
+        /// Its newest block.
+        found: u64,
+        /// The newest block of any endpoint.
+        seen: u64,
+    },
+    /// It has not come as far as the consensus chain.
+    #[error("its newest block {block} is {seconds} s older than the head of the consensus chain")]
+    BehindConsensus {
+        /// Its newest block.
+        block: u64,
+        /// How much older it is.
+        seconds: u64,
+    },
+    /// It says something else than the others.
+    #[error("it does not agree with the others on {what}")]
+    Outvoted {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// A consensus node is of another chain than the one that is wanted.
+    #[error(
+        "its chain has genesis validators root {validators_root} and fork version {fork_version}, which is another network"
+    )]
+    WrongGenesis {
+        /// What its exits are bound to.
+        validators_root: B256,
+        /// What its deposits are bound to.
+        fork_version: ForkVersion,
+    },
+    /// A consensus node is without its execution node.
+    #[error("its execution node is offline")]
+    ExecutionOffline,
     /// A consensus node speaks of blocks that no execution node has verified.
     #[error("its blocks are not verified by an execution node yet")]
     Optimistic,
@@ -84,7 +119,7 @@ impl EndpointFault {
     /// Whether time may cure it.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::WrongChain { .. } | Self::Redirected => false,
+            Self::WrongChain { .. } | Self::WrongGenesis { .. } | Self::Redirected => false,
             Self::Status { status, .. } => !matches!(status, 400 | 401 | 403 | 405),
             _ => true,
         }

@@ -12,11 +12,13 @@ mod execution;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod head;
 mod http;
 mod journal;
 mod jwt;
 mod logs;
 mod multicall;
+mod quorum;
 mod ranges;
 mod revert;
 mod rpc;
@@ -32,7 +34,7 @@ pub use block::{BlockRef, Receipt};
 pub use calls::{Call, HarvestParams, KeeperParams};
 pub use consensus::{
     BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
-    FinalizedBlock, Genesis,
+    ExpectedGenesis, FinalizedBlock, Genesis,
 };
 pub use deposits::{DepositTotals, OutOfPlace, fold_deposits};
 pub use endpoints::EndpointFailure;

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod checks;
+mod clock;
 mod deposited;
 mod duty;
 mod error;
 mod harvest;
 mod harvest_vault;
+mod in_step;
+mod last_event;
 mod live;
 mod metrics;
 mod open_ahead;
@@ -27,7 +30,7 @@ pub use checks::{Check, CheckReport, Finding, Verdict, WALLET_REMEDY, start_up_c
 pub use deposited::{DepositLookUp, DepositSeen, DepositedEntry, DepositsFound, LookUpError, UploadedRoot};
 pub use duty::{Duty, Outcome};
 pub use error::{DutyError, ServiceError};
-pub use harvest::{RewardsError, harvest_params};
+pub use harvest::{LastRewards, RewardsError, harvest_params};
 pub use harvest_vault::HarvestVault;
 pub use live::Live;
 pub use metrics::{Metrics, bind_metrics};
