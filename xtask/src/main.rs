@@ -1,16 +1,18 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | chaos | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a task talks to the person who runs it"
 )]
 
+mod chaos;
 mod ci;
 mod crash;
 mod demo;
 mod devnet;
 mod figures;
 mod fixtures;
+mod fuzz;
 mod layers;
 mod shell;
 
@@ -38,6 +40,10 @@ enum Task {
     Ci,
     /// Kills the commands that make keys, and has their disk fail, at every call that touches it.
     Crash(crash::Arguments),
+    /// Runs a long random scenario over the whole network, and holds the invariants after each step.
+    Chaos(chaos::Arguments),
+    /// Feeds every parser of what comes from outside with mutated and random inputs.
+    Fuzz(fuzz::Arguments),
     /// Proves that the crates depend on each other in one direction only.
     Layers,
     /// Measures the shipped binary against its limits.
@@ -52,6 +58,8 @@ fn main() -> ExitCode {
         Task::Devnet(arguments) => devnet::run(&arguments),
         Task::Ci => ci::run(),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Chaos(arguments) => chaos::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
         Task::Fixtures => fixtures::run(),

@@ -5,12 +5,14 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use sw_chain_client::{
     ConsensusClient, ConsensusOptions, ConsensusStatus, EndpointFault, ExecutionClient, ExecutionOptions, Genesis,
+    JwtSecret,
 };
 use sw_spec::{NetworkSpec, RedactedUrl};
 
 use crate::{
     config::EndpointParser,
     error::{CliError, Kind},
+    jwt::JwtArgs,
     ui::Ui,
     wiring::http_client,
 };
@@ -22,6 +24,8 @@ pub(crate) struct NodeArgs {
     /// Execution nodes, comma-separated; EXECUTION_ENDPOINTS is not read.
     #[arg(long, value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser)]
     pub(crate) execution_endpoints: Vec<RedactedUrl>,
+    #[command(flatten)]
+    pub(crate) jwt: JwtArgs,
     /// Consensus nodes, comma-separated; CONSENSUS_ENDPOINTS is not read.
     #[arg(long, value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser)]
     pub(crate) consensus_endpoints: Vec<RedactedUrl>,
@@ -59,6 +63,7 @@ impl Nodes {
         let check = NodeCheck {
             http: &http,
             network,
+            jwt_secret: args.jwt.clone().resolve()?,
             is_optional: true,
             ui,
         };
@@ -71,6 +76,7 @@ impl Nodes {
             let options = ExecutionOptions {
                 chain_id: Some(network.chain_id),
                 retry_budget: RETRY_BUDGET,
+                jwt_secret: check.jwt_secret.clone(),
                 ..ExecutionOptions::default()
             };
             nodes.execution = Some(ExecutionClient::new(http.clone(), ready, options));
@@ -91,6 +97,7 @@ impl Nodes {
 pub(crate) struct NodeCheck<'a> {
     pub(crate) http: &'a reqwest::Client,
     pub(crate) network: &'a NetworkSpec,
+    pub(crate) jwt_secret: Option<JwtSecret>,
     /// Whether the command does without nodes.
     pub(crate) is_optional: bool,
     pub(crate) ui: &'a Ui,
@@ -102,7 +109,11 @@ impl NodeCheck<'_> {
     /// # Errors
     /// One is of another network, or none can be used.
     pub(crate) async fn execution(&self, urls: &[RedactedUrl]) -> Result<Vec<RedactedUrl>, CliError> {
-        let asked = ExecutionClient::new(self.http.clone(), urls.to_vec(), ExecutionOptions::default());
+        let options = ExecutionOptions {
+            jwt_secret: self.jwt_secret.clone(),
+            ..ExecutionOptions::default()
+        };
+        let asked = ExecutionClient::new(self.http.clone(), urls.to_vec(), options);
         let mut found = Found::default();
         for status in asked.check_endpoints(self.network.chain_id).await {
             match status.error {

@@ -1,11 +1,14 @@
 //! What `start` was told, by flags, environment and the vault's directory, checked once.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use sw_chain_client::JwtSecret;
 use sw_spec::{Address, Network, NetworkSpec, RedactedUrl};
 use sw_vault_dir::{Opening, VaultDir};
 
@@ -35,6 +38,8 @@ pub(crate) struct StartConfig {
     pub(crate) directory: VaultDir,
     pub(crate) network: NetworkSpec,
     pub(crate) execution_endpoints: Vec<RedactedUrl>,
+    pub(crate) jwt_secret: Option<JwtSecret>,
+    pub(crate) execution_quorum: NonZeroUsize,
     pub(crate) consensus_endpoints: Vec<RedactedUrl>,
     pub(crate) gateways: Vec<RedactedUrl>,
     pub(crate) files: Files,
@@ -81,12 +86,16 @@ impl StartConfig {
             (None, None) => load_vault(&directory)?.1,
         };
         let max_fee_gwei = args.max_fee_per_gas_gwei.unwrap_or(network.max_fee_per_gas_gwei);
+        let jwt_secret = args.jwt.resolve()?;
+        refuse_too_high_a_quorum(args.execution_quorum, &args.execution_endpoints)?;
         let files = files(args.files, &directory)?;
         Ok(Self {
             vault,
             directory,
             network,
             execution_endpoints: args.execution_endpoints,
+            jwt_secret,
+            execution_quorum: args.execution_quorum,
             consensus_endpoints: args.consensus_endpoints,
             gateways: args.ipfs_fetch_endpoints,
             files,
@@ -119,6 +128,22 @@ fn refuse_if_registering_is_off() -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// A node that is named twice cannot confirm itself.
+fn refuse_too_high_a_quorum(quorum: NonZeroUsize, endpoints: &[RedactedUrl]) -> Result<(), CliError> {
+    let nodes: BTreeSet<&str> = endpoints.iter().map(|url| url.expose_url().as_str()).collect();
+    if quorum.get() <= nodes.len() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Kind::Usage,
+        format_args!(
+            "{quorum} execution nodes cannot agree: `--execution-endpoints` names {}",
+            nodes.len()
+        ),
+    )
+    .hint("name more nodes, best of different providers, or lower `--execution-quorum`"))
 }
 
 fn files(given: FileArgs, directory: &VaultDir) -> Result<Files, CliError> {

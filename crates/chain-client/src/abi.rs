@@ -44,6 +44,7 @@ sol! {
     /// What only vaults of version 1 have.
     #[derive(Debug, PartialEq, Eq)]
     interface VaultV1 {
+        function keysManager() external view returns (address);
         function registerValidator(Approval keeperParams, bytes32[] proof) external;
         function registerValidators(Approval keeperParams, uint256[] indexes, bool[] proofFlags, bytes32[] proof) external;
         function validatorIndex() external view returns (uint256);
@@ -303,7 +304,7 @@ mod tests {
             "deposit_contract" in DepositContract::DepositContractCalls,
             "multicall3" in Multicall3::Multicall3Calls,
         }
-        assert_eq!(checked, 8 + 8 + 4 + 6 + 8 + 8 + 1 + 2 + 2);
+        assert_eq!(checked, 8 + 8 + 5 + 6 + 8 + 8 + 1 + 2 + 2);
     }
 
     #[test]
@@ -356,7 +357,7 @@ mod tests {
             "IValidatorsRegistry.": DepositContract::DepositContractCalls,
             "IValidatorsRegistry.event ": DepositContract::DepositContractEvents,
         }
-        assert_eq!(checked, 8 + 4 + 1 + 8 + 2 + 1 + 1);
+        assert_eq!(checked, 8 + 5 + 1 + 8 + 2 + 1 + 1);
     }
 
     #[test]

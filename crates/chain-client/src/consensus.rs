@@ -12,6 +12,9 @@ use crate::{
 };
 use beacon::Beacon;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use beacon::readable_as;
+
 mod beacon;
 
 /// Limits of a [`ConsensusClient`].

@@ -11,10 +11,11 @@ use std::{
 use alloy::rpc::json_rpc::RpcSend;
 use alloy_primitives::{B256, Bytes, U64};
 use futures::future::join_all;
+use serde::de::IgnoredAny;
 use sw_spec::RedactedUrl;
 
 use crate::{
-    BlockRef, EndpointFailure, EndpointFault, ExecutionError, Receipt, Snapshot,
+    BlockRef, EndpointFailure, EndpointFault, ExecutionError, JwtSecret, Receipt, Snapshot,
     block::{BlockAnswer, ReceiptAnswer},
     endpoints::{Endpoint, Endpoints, Failed, NoAnswer},
     rpc::{CallError, Node},
@@ -35,6 +36,10 @@ pub struct ExecutionOptions {
     pub logs_body_limit: usize,
     /// How often a receipt is asked for while waiting for a transaction.
     pub poll_interval: Duration,
+    /// How many endpoints must agree on what money depends on, at least 1. See [`ExecutionClient::head`].
+    pub quorum: usize,
+    /// What every request to every endpoint is authenticated with.
+    pub jwt_secret: Option<JwtSecret>,
 }
 
 impl Default for ExecutionOptions {
@@ -46,6 +51,8 @@ impl Default for ExecutionOptions {
             body_limit: 8 * 1024 * 1024,
             logs_body_limit: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
+            quorum: 1,
+            jwt_secret: None,
         }
     }
 }
@@ -99,6 +106,10 @@ impl ExecutionClient {
         let nodes = endpoints
             .into_iter()
             .map(|url| (url.clone(), Node::new(client.clone(), url, &options)));
+        Self::over(nodes, options.clone())
+    }
+
+    pub(crate) fn over(nodes: impl IntoIterator<Item = (RedactedUrl, Node)>, options: ExecutionOptions) -> Self {
         let endpoints = Endpoints::new(nodes, options.retry_budget);
         let chain_id = AtomicU64::new(options.chain_id.unwrap_or(0));
         Self {
@@ -222,7 +233,7 @@ impl ExecutionClient {
             }
             return Ok(TransactionStatus::Mined(receipt));
         }
-        let known: Option<serde_json::Value> = node.plain("eth_getTransactionByHash", (hash,)).await?;
+        let known: Option<IgnoredAny> = node.plain("eth_getTransactionByHash", (hash,)).await?;
         Ok(if known.is_some() {
             TransactionStatus::Pending
         } else {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use httpdate::parse_http_date;
 use reqwest::{
     RequestBuilder, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{DATE, HeaderMap, RETRY_AFTER},
 };
 use sw_spec::RedactedUrl;
 use tokio::time::Instant;
@@ -129,6 +130,15 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of(status: StatusCode, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body,
+            retry_after: None,
+        }
+    }
+
     /// The fault that an unsuccessful status is.
     pub(crate) fn fault(&self, url: &RedactedUrl) -> EndpointFault {
         let asks_for_a_pause = self.status == StatusCode::SERVICE_UNAVAILABLE && self.retry_after.is_some();
@@ -215,13 +225,16 @@ async fn within(
 
 /// The beginning of a foreign text, without control characters and without the secrets of the URL.
 pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
+    let whole = text.len() <= EXCERPT_SOURCE;
     let mut text = String::from_utf8_lossy(text.get(..EXCERPT_SOURCE).unwrap_or(text)).into_owned();
-    let url = url.expose_url();
-    let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
-    let parts = parts.chain(url.query_pairs().map(|(_, value)| value.into_owned()));
-    let parts = parts.chain([url.username().to_owned(), url.password().unwrap_or_default().to_owned()]);
-    for secret in parts.filter(|part| part.len() >= SHORTEST_SECRET) {
-        text = text.replace(&secret, "***");
+    let secrets = secrets(url);
+    for secret in &secrets {
+        text = text.replace(secret, "***");
+    }
+    // A secret across the end of what is looked at is not found, and would show if what is before it shrank.
+    if !whole {
+        let longest = secrets.first().map_or(0, String::len);
+        text.truncate(text.floor_char_boundary(text.len().saturating_sub(longest)));
     }
     let shown = text
         .chars()
@@ -236,17 +249,57 @@ pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
     }
 }
 
-/// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3); a date would need a clock we do not trust.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+/// What of a URL may be a secret, as it is written and as it is meant, the longest first: one may contain another.
+fn secrets(url: &RedactedUrl) -> Vec<String> {
+    let url = url.expose_url();
+    let written = url.path_segments().into_iter().flatten();
+    let written = written.chain(url.query().into_iter().flat_map(|query| query.split(['&', '=', '+'])));
+    let written = written.chain([url.username(), url.password().unwrap_or_default()]);
+    let meant = url.query_pairs().map(|(_, value)| value.into_owned());
+    let mut secrets: Vec<_> = written
+        .flat_map(|part| [part.to_owned(), unescaped(part)])
+        .chain(meant)
+        .filter(|part| part.len() >= SHORTEST_SECRET)
+        .collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
 }
+
+/// A part of a URL without its percent signs (RFC 3986 section 2.1).
+fn unescaped(part: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.first_chunk::<2>().filter(|_| *first == b'%');
+        match escaped.and_then(|digits| hex::decode_to_array::<_, 1>(digits).ok()) {
+            Some([byte]) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3). The date is compared with the answer's own `Date`: both
+/// are from one clock, and ours does not matter.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = header(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
+    }
+    let (then, now) = (parse_http_date(asked), header(DATE).map(parse_http_date));
+    let pause = then.ok()?.duration_since(now?.ok()?).ok()?;
+    Some(pause.min(LONGEST_PAUSE))
+}
+
+/// Nobody waits longer; it also keeps the arithmetic of instants in range.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 const EXCERPT_SOURCE: usize = 4096;
@@ -269,10 +322,60 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_seconds_only() {
-        let headers = |value: &str| HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
-        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&headers("Wed, 21 Oct 2026 07:28:00 GMT")), None);
-        assert_eq!(retry_after(&HeaderMap::new()), None);
+    fn a_secret_is_not_shown_in_whichever_form_it_is_repeated() {
+        let url: RedactedUrl =
+            "https://us%65rname:p%40ssw%3Ard@node.example/a%20secret?key=S%2FECRET-1&more=12345678+90"
+                .parse()
+                .expect("a URL");
+        for said in [
+            "us%65rname username",
+            "p%40ssw%3Ard p@ssw:rd",
+            "a%20secret a secret",
+            "S%2FECRET-1 S/ECRET-1",
+            "12345678+90 12345678 90",
+        ] {
+            let shown = excerpt(said.as_bytes(), &url);
+            assert!(
+                shown.replace("***", "").trim_matches([' ', '+', '9', '0']).is_empty(),
+                "{said}: {shown}"
+            );
+        }
+        // What lies across the end of what is looked at.
+        let filler = "p%40ssw%3Ard".repeat(341);
+        assert_eq!(filler.len(), EXCERPT_SOURCE - 4);
+        let shown = excerpt(format!("{filler}p%40ssw%3Ard").as_bytes(), &url);
+        assert!(!shown.contains("p%40"), "{shown}");
+    }
+
+    #[test]
+    fn a_pause_that_a_node_asks_for_is_one_that_can_be_reckoned_with() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, "18446744073709551615".parse().expect("a header"))]);
+        let pause = retry_after(&headers).expect("a number of seconds");
+        assert!(Instant::now().checked_add(pause).is_some(), "{pause:?}");
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date_of_the_servers_clock() {
+        let asked = |fields: &[(reqwest::header::HeaderName, &str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value.parse().expect("a header")));
+            retry_after(&HeaderMap::from_iter(fields))
+        };
+        assert_eq!(asked(&[(RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        let (then, now) = ("Wed, 21 Oct 2026 07:28:30 GMT", "Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(
+            asked(&[(RETRY_AFTER, then), (DATE, now)]),
+            Some(Duration::from_secs(30))
+        );
+        for fields in [
+            vec![],
+            vec![(RETRY_AFTER, then)],
+            vec![(RETRY_AFTER, now), (DATE, then)],
+            vec![(RETRY_AFTER, "soon"), (DATE, now)],
+            vec![(RETRY_AFTER, "-1")],
+        ] {
+            assert_eq!(asked(&fields), None, "{fields:?}");
+        }
     }
 }

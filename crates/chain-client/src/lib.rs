@@ -8,8 +8,12 @@ mod endpoints;
 mod error;
 mod events;
 mod execution;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod journal;
+mod jwt;
 mod logs;
 mod multicall;
 mod ranges;
@@ -35,6 +39,7 @@ pub use events::{DepositEvent, RegisteredValidator, RewardsUpdate};
 pub use execution::{EndpointStatus, ExecutionClient, ExecutionOptions, TransactionStatus};
 pub use http::EndpointFault;
 pub use journal::{EntryState, Journal, JournalEntry, JournalError};
+pub use jwt::{InvalidJwtSecret, JwtSecret};
 pub use revert::{Revert, decode_revert};
 pub use snapshot::Snapshot;
 pub use vault::{RegistrationState, VaultState};

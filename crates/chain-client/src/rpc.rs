@@ -3,13 +3,13 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use alloy::{
     rpc::{
         client::RpcClient,
-        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, RpcRecv, RpcSend},
+        json_rpc::{ErrorPayload, Id, RequestPacket, Response, ResponsePacket, RpcRecv, RpcSend},
     },
     transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
 };
@@ -19,9 +19,9 @@ use sw_spec::RedactedUrl;
 use tower::Service;
 
 use crate::{
-    EndpointFault, ExecutionError, ExecutionOptions, Revert, decode_revert,
+    EndpointFault, ExecutionError, ExecutionOptions, JwtSecret, Revert, decode_revert,
     endpoints::Failed,
-    http::{excerpt, exchange},
+    http::{Answer, excerpt, exchange},
     ranges::LearnedRanges,
 };
 
@@ -56,9 +56,14 @@ impl Node {
             timeout: options.request_timeout,
             limit: options.body_limit,
             logs_limit: options.logs_body_limit,
+            jwt_secret: options.jwt_secret.clone(),
         };
+        Self::over(RpcClient::new(transport, false), url)
+    }
+
+    pub(crate) fn over(rpc: RpcClient, url: RedactedUrl) -> Self {
         Self {
-            rpc: RpcClient::new(transport, false),
+            rpc,
             url,
             ranges: LearnedRanges::default(),
             chain_checked: AtomicBool::new(false),
@@ -111,7 +116,7 @@ impl Node {
 
     /// `eth_syncing` answers `false`, or an object while it is syncing (execution-apis).
     pub(crate) async fn is_syncing(&self) -> Result<bool, EndpointFault> {
-        Ok(self.plain::<_, serde_json::Value>("eth_syncing", ()).await? != serde_json::Value::Bool(false))
+        Ok(self.plain::<_, Box<RawValue>>("eth_syncing", ()).await?.get() != "false")
     }
 
     /// Calls a method that no sound node refuses.
@@ -203,6 +208,7 @@ impl ErrorAnswer {
         let data = self
             .data
             .as_deref()
+            .filter(|raw| raw.get().len() <= LONGEST_ERROR_DATA)
             .and_then(|raw| serde_json::from_str(raw.get()).ok());
         let data = data.as_ref().and_then(revert_data).unwrap_or_default();
         if data.is_empty() && self.code == -32015 && !said.contains("revert") {
@@ -229,6 +235,9 @@ fn revert_data(value: &serde_json::Value) -> Option<Bytes> {
     }
 }
 
+/// A revert says little; a value of what is said instead may take forty times its length.
+const LONGEST_ERROR_DATA: usize = 64 * 1024;
+
 /// HTTP as alloy's client wants it: a tower service from request packet to response packet.
 #[derive(Clone)]
 struct HttpTransport {
@@ -237,6 +246,7 @@ struct HttpTransport {
     timeout: Duration,
     limit: usize,
     logs_limit: usize,
+    jwt_secret: Option<JwtSecret>,
 }
 
 impl HttpTransport {
@@ -249,28 +259,37 @@ impl HttpTransport {
         } else {
             self.limit
         };
-        let http = self
+        let mut http = self
             .client
             .post(self.url.expose_url().clone())
             .json(request.serialized());
-        let answer = exchange(http, &self.url, request.method(), self.timeout, limit).await?;
-        let status = answer.status;
-        // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
-        let may_speak_for_the_node = !status.is_redirection() && !matches!(status.as_u16(), 401 | 403 | 407 | 429);
-        match serde_json::from_slice::<Response>(&answer.body) {
-            Ok(response) if response.payload.is_error() && may_speak_for_the_node => {
-                Ok(ResponsePacket::Single(response))
-            }
-            _ if !status.is_success() => Err(answer.fault(&self.url)),
-            Ok(response) if response.id != *request.id() => {
-                Err(EndpointFault::Malformed("it answers another request".to_owned()))
-            }
-            Ok(response) => Ok(ResponsePacket::Single(response)),
-            Err(error) => Err(EndpointFault::Malformed(excerpt(
-                error.to_string().as_bytes(),
-                &self.url,
-            ))),
+        if let Some(secret) = &self.jwt_secret {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            http = http.bearer_auth(secret.token(now.as_secs()).as_str());
         }
+        let answer = exchange(http, &self.url, request.method(), self.timeout, limit).await?;
+        response(&answer, request.id(), &self.url)
+    }
+}
+
+/// The JSON-RPC response that an answer is.
+pub(crate) fn response(answer: &Answer, id: &Id, url: &RedactedUrl) -> Result<ResponsePacket, EndpointFault> {
+    let status = answer.status;
+    // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
+    let may_speak_for_the_node = !status.is_redirection() && !matches!(status.as_u16(), 401 | 403 | 407 | 429);
+    match serde_json::from_slice::<Response>(&answer.body) {
+        // A node that could not read the request's id answers with none (JSON-RPC 2.0 section 5).
+        Ok(response)
+            if response.payload.is_error()
+                && may_speak_for_the_node
+                && (response.id == *id || response.id.is_none()) =>
+        {
+            Ok(ResponsePacket::Single(response))
+        }
+        _ if !status.is_success() => Err(answer.fault(url)),
+        Ok(response) if response.id != *id => Err(EndpointFault::Malformed("it answers another request".to_owned())),
+        Ok(response) => Ok(ResponsePacket::Single(response)),
+        Err(error) => Err(EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), url))),
     }
 }
 
@@ -286,5 +305,126 @@ impl Service<RequestPacket> for HttpTransport {
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         let transport = self.clone();
         Box::pin(async move { transport.exchange(packet).await.map_err(TransportErrorKind::custom) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose fault an error is.
+    #[derive(Debug, PartialEq)]
+    enum Judged {
+        Node,
+        Limit,
+        Request,
+        Revert,
+    }
+
+    fn judged(code: i64, message: &str, data: Option<&str>) -> Judged {
+        let url = "http://node".parse().expect("a URL");
+        let data = data.map(|data| serde_json::value::to_raw_value(data).expect("text"));
+        let payload = ErrorPayload {
+            code,
+            message: message.to_owned().into(),
+            data,
+        };
+        match ErrorAnswer::new(payload, &url).judge(&url, "eth_call") {
+            Failed::Endpoint(EndpointFault::RateLimited { .. }) => Judged::Limit,
+            Failed::Endpoint(_) => Judged::Node,
+            Failed::Request(ExecutionError::Reverted { .. }) => Judged::Revert,
+            Failed::Request(_) => Judged::Request,
+        }
+    }
+
+    #[test]
+    fn errors_of_many_nodes_and_providers_are_laid_to_whom_they_belong() {
+        use Judged::{Limit, Node, Request, Revert};
+        let known = [
+            // go-ethereum
+            (Revert, 3, "execution reverted", Some("0x")),
+            (
+                Revert,
+                3,
+                "execution reverted: caller is not the owner",
+                Some("0x08c379a0"),
+            ),
+            (Revert, -32000, "execution reverted", None),
+            (
+                Request,
+                -32000,
+                "insufficient funds for gas * price + value: balance 0, tx cost 1",
+                None,
+            ),
+            (
+                Request,
+                -32602,
+                "invalid argument 0: json: cannot unmarshal hex string",
+                None,
+            ),
+            (Node, -32000, "header not found", None),
+            (Node, -32000, "hash 0x12 is not currently canonical", None),
+            (
+                Node,
+                -32000,
+                "missing trie node 1234 (path ) state 0x12 is not available",
+                None,
+            ),
+            (Node, -32000, "required historical state unavailable (reexec=128)", None),
+            (Node, 4444, "pruned history unavailable", None),
+            (Node, -32603, "request timed out", None),
+            (
+                Node,
+                -32601,
+                "the method eth_getLogs does not exist/is not available",
+                None,
+            ),
+            // Nethermind
+            (Revert, -32015, "VM execution error.", Some("Reverted 0x08c379a0")),
+            (Revert, -32015, "revert", None),
+            (Node, -32015, "VM execution error.", None),
+            (Node, -32000, "out of gas", None),
+            (Node, -32010, "FeeTooLow, MaxFeePerGas too low", None),
+            (Node, -32002, "No state available for block 0x12", None),
+            (Node, -32001, "Block 0x12 could not be found", None),
+            // Besu
+            (Node, -32000, "Block not found", None),
+            (Node, -32000, "World state unavailable", None),
+            (Revert, -32000, "Execution reverted", Some("0x08c379a0")),
+            // Erigon and Reth, whose logs may be pruned
+            (Node, -32000, "logs are pruned up to block 17000000", None),
+            (Node, -32602, "block is pruned", None),
+            (Node, -32001, "block not found: hash 0x12", None),
+            (Node, -32603, "database read transaction timed out", None),
+            // Providers
+            (
+                Limit,
+                429,
+                "Your app has exceeded its compute units per second capacity",
+                None,
+            ),
+            (
+                Limit,
+                -32005,
+                "daily request count exceeded, request rate limited",
+                None,
+            ),
+            (Limit, -32005, "Too Many Requests", None),
+            (Limit, -32016, "rate exceeded", None),
+            (Node, -32005, "query returned more than 10000 results", None),
+            (Node, -32602, "eth_getLogs is limited to a 10 block range", None),
+            (Node, -32602, "block range is too wide", None),
+            (
+                Node,
+                -32600,
+                "You can make eth_getLogs requests with up to a 10 block range",
+                None,
+            ),
+            (Node, -32614, "eth_getLogs is limited to a 10,000 range", None),
+            (Node, -32000, "upstream unavailable", None),
+        ];
+        for (whose, code, message, data) in known {
+            assert_eq!(judged(code, message, data), whose, "{code} {message}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     Call, ExecutionError, HarvestParams, Snapshot,
     abi::{DepositContract, DepositDataRegistry, Keeper, Multicall3, Vault, VaultV1, VaultV5, VaultsRegistry},
     calls::{vault_multicall, vault_update_state},
-    multicall::{Answers, Reads, Slot},
+    multicall::{Answers, Reads, Slot, one_place_each},
 };
 
 /// What a vault is.
@@ -27,25 +27,21 @@ pub struct VaultState {
     pub mev_escrow: Address,
     /// Whether the VaultsRegistry lists it.
     pub in_registry: bool,
-    /// Who may set its root in the DepositDataRegistry.
-    pub deposit_data_manager: Address,
 }
 
 /// What a registration depends on, all at one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrationState {
-    /// The version of the vault's implementation.
-    pub version: u8,
-    /// Who may register validators; `None` for a vault of version 1.
-    pub validators_manager: Option<Address>,
     /// The root of the deposit contract, which every deposit changes.
     pub deposit_root: B256,
     /// How many deposits were ever made.
     pub deposit_count: u64,
-    /// The root of the vault's deposit data: of the DepositDataRegistry, or of a vault of version 1 itself.
+    /// The root of the vault's deposit data: in the DepositDataRegistry, or in a vault of version 1 itself.
     pub deposit_data_root: B256,
     /// The position of the next validator in the deposit data.
     pub deposit_data_index: u64,
+    /// Who may set the root: the deposit data manager, or the keys manager of a vault of version 1.
+    pub deposit_data_manager: Address,
     /// Whether the vault's part of the latest rewards is not counted yet.
     pub can_harvest: bool,
     /// Whether the vault refuses to register before its state is updated.
@@ -85,9 +81,6 @@ impl Snapshot {
             contracts.vaults_registry,
             VaultsRegistry::vaultsCall(vault),
         );
-        let registry = contracts.deposit_data_registry;
-        let data_manager = DepositDataRegistry::getDepositDataManagerCall { vault };
-        let data_manager = reads.push("the DepositDataRegistry", registry, data_manager);
 
         let answers = self.read(contracts.multicall, reads).await?;
         let not_a_vault = || ExecutionError::NotAVault { vault };
@@ -100,34 +93,27 @@ impl Snapshot {
             has_manager_nonce: answers.find(manager_nonce).is_some(),
             mev_escrow: answers.find(mev_escrow).ok_or_else(not_a_vault)?,
             in_registry: answers.get(listed)?,
-            deposit_data_manager: answers.get(data_manager)?,
         })
     }
 
-    /// Everything a registration depends on, read in one call.
+    /// Everything a registration depends on, read in one call. A vault of this `version` is asked where it keeps its deposit
+    /// data, and no other contract is.
     ///
     /// # Errors
-    /// [`ExecutionError::NotAVault`] when the address does not answer like a vault, and when the node fails.
+    /// [`ExecutionError::ContractMismatch`] when a contract does not answer as it must, and when the node fails.
     pub async fn registration(
         &self,
         vault: Address,
+        version: u8,
         network: &NetworkSpec,
         wallet: Address,
     ) -> Result<RegistrationState, ExecutionError> {
         let contracts = &network.contracts;
         let (keeper, deposits) = (contracts.keeper, contracts.deposit_contract);
-        let registry = contracts.deposit_data_registry;
         let mut reads = Reads::default();
-        let version = reads.push("the vault", vault, Vault::versionCall {});
-        let manager = reads.push("the vault", vault, VaultV5::validatorsManagerCall {});
+        let deposit_data = DepositDataSlots::push(&mut reads, vault, version, contracts.deposit_data_registry);
         let withdrawable = reads.push("the vault", vault, Vault::withdrawableAssetsCall {});
         let total = reads.push("the vault", vault, Vault::totalAssetsCall {});
-        let own_root = reads.push("the vault", vault, VaultV1::validatorsRootCall {});
-        let own_index = reads.push("the vault", vault, VaultV1::validatorIndexCall {});
-        let root = DepositDataRegistry::depositDataRootsCall(vault);
-        let root = reads.push("the DepositDataRegistry", registry, root);
-        let index = DepositDataRegistry::depositDataIndexesCall(vault);
-        let index = reads.push("the DepositDataRegistry", registry, index);
         let deposit_root = reads.push(
             "the deposit contract",
             deposits,
@@ -148,13 +134,7 @@ impl Snapshot {
         let balance = reads.push("Multicall3", contracts.multicall, balance);
 
         let answers = self.read(contracts.multicall, reads).await?;
-        let version = answers.find(version).ok_or(ExecutionError::NotAVault { vault })?;
-        // A vault of version 1 keeps the root of its deposit data itself; the DepositDataRegistry took that over.
-        let (deposit_data_root, deposit_data_index) = if version == 1 {
-            (answers.get(own_root)?, answers.number(own_index)?)
-        } else {
-            (answers.get(root)?, answers.number(index)?)
-        };
+        let (deposit_data_root, deposit_data_index, deposit_data_manager) = deposit_data.answers(&answers)?;
         // The deposit contract gives its count as eight bytes, the lowest first.
         let count_mismatch = deposit_count.mismatch();
         let deposit_count = answers
@@ -163,12 +143,11 @@ impl Snapshot {
             .try_into()
             .map_err(|_| count_mismatch)?;
         Ok(RegistrationState {
-            version,
-            validators_manager: validators_manager(&answers, manager, version)?,
             deposit_root: answers.get(deposit_root)?,
             deposit_count: u64::from_le_bytes(deposit_count),
             deposit_data_root,
             deposit_data_index,
+            deposit_data_manager,
             can_harvest: answers.get(can_harvest)?,
             harvest_required: answers.get(harvest_required)?,
             collateralized: answers.get(collateralized)?,
@@ -193,7 +172,7 @@ impl Snapshot {
         let withdrawable = Vault::withdrawableAssetsCall {}.abi_encode().into();
         let data = vault_multicall(&[vault_update_state(harvest), withdrawable]);
         let returned = self.eth_call(None, &Call::new(vault, data)).await?;
-        let results = Vault::multicallCall::abi_decode_returns(&returned).ok();
+        let results = Vault::multicallCall::abi_decode_returns_with_config(&returned, one_place_each()).ok();
         let assets = results.as_deref().and_then(|results| results.get(1));
         assets
             .and_then(|data| Vault::withdrawableAssetsCall::abi_decode_returns_validate(data).ok())
@@ -218,6 +197,55 @@ impl Snapshot {
     async fn read(&self, multicall: Address, reads: Reads) -> Result<Answers, ExecutionError> {
         let returned = self.eth_call(None, &Call::new(multicall, reads.calldata())).await?;
         reads.answers(multicall, &returned)
+    }
+}
+
+/// Where a vault's deposit data is read: root, next index, and who may set the root.
+enum DepositDataSlots {
+    /// A vault of version 1 keeps it itself.
+    Vault(
+        Slot<VaultV1::validatorsRootCall>,
+        Slot<VaultV1::validatorIndexCall>,
+        Slot<VaultV1::keysManagerCall>,
+    ),
+    /// The DepositDataRegistry keeps it for all others.
+    Registry(
+        Slot<DepositDataRegistry::depositDataRootsCall>,
+        Slot<DepositDataRegistry::depositDataIndexesCall>,
+        Slot<DepositDataRegistry::getDepositDataManagerCall>,
+    ),
+}
+
+impl DepositDataSlots {
+    fn push(reads: &mut Reads, vault: Address, version: u8, registry: Address) -> Self {
+        if version == 1 {
+            return Self::Vault(
+                reads.push("the vault", vault, VaultV1::validatorsRootCall {}),
+                reads.push("the vault", vault, VaultV1::validatorIndexCall {}),
+                reads.push("the vault", vault, VaultV1::keysManagerCall {}),
+            );
+        }
+        let (root, index) = (
+            DepositDataRegistry::depositDataRootsCall(vault),
+            DepositDataRegistry::depositDataIndexesCall(vault),
+        );
+        let manager = DepositDataRegistry::getDepositDataManagerCall { vault };
+        Self::Registry(
+            reads.push("the DepositDataRegistry", registry, root),
+            reads.push("the DepositDataRegistry", registry, index),
+            reads.push("the DepositDataRegistry", registry, manager),
+        )
+    }
+
+    fn answers(self, answers: &Answers) -> Result<(B256, u64, Address), ExecutionError> {
+        match self {
+            Self::Vault(root, index, manager) => {
+                Ok((answers.get(root)?, answers.number(index)?, answers.get(manager)?))
+            }
+            Self::Registry(root, index, manager) => {
+                Ok((answers.get(root)?, answers.number(index)?, answers.get(manager)?))
+            }
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use alloy::sol_types::{Revert as ErrorString, SolError, SolValue};
 use serde_json::{Value, json};
 use support::{HEAD, Node, Reply, block, block_hash, error, execution, execution_with, healthy, options};
 use sw_chain_client::{
-    Address, B256, Call, EndpointFault, ExecutionError, HarvestParams, I160, SimulateError, TransactionStatus, U160,
-    U256,
+    Address, B256, Call, EndpointFault, ExecutionError, HarvestParams, I160, RegistrationState, SimulateError,
+    TransactionStatus, U160, U256,
 };
 use sw_spec::Network;
 
@@ -315,7 +315,7 @@ async fn a_request_that_is_refused_is_not_repeated() {
 async fn a_revert_under_an_http_error_is_a_revert() {
     let node = Node::json_rpc(|method, params| match method {
         "eth_call" => {
-            let body = json!({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "execution reverted", "data": "0x4ca88867"}});
+            let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": 3, "message": "execution reverted", "data": "0x4ca88867"}});
             Reply::Http(400, vec![], body.to_string())
         }
         _ => healthy(method, params),
@@ -404,7 +404,6 @@ async fn a_vault_is_read_in_one_call() {
             manager,
             nonce,
             (true, word(1)),
-            (true, Address::repeat_byte(4).into_word().to_vec()),
         ])
     };
     let new = node_that_returns(answers(5, (true, manager.into_word().to_vec()), (true, word(0)))).await;
@@ -424,7 +423,6 @@ async fn a_vault_is_read_in_one_call() {
         (Address::repeat_byte(2), Address::repeat_byte(3))
     );
     assert!(state.in_registry);
-    assert_eq!(state.deposit_data_manager, Address::repeat_byte(4));
     assert_eq!(new.count("eth_call"), 1);
 
     let old = node_that_returns(answers(1, (false, vec![]), (false, vec![]))).await;
@@ -459,7 +457,7 @@ async fn a_vault_is_read_in_one_call() {
 async fn an_address_without_a_vault_is_named() {
     let network = Network::Hoodi.spec();
     let vault = Address::repeat_byte(0x11);
-    let nothing = node_that_returns(aggregate(vec![(true, vec![]); 8])).await;
+    let nothing = node_that_returns(aggregate(vec![(true, vec![]); 7])).await;
     let error = execution(&[&nothing])
         .head()
         .await
@@ -469,7 +467,7 @@ async fn an_address_without_a_vault_is_named() {
         .unwrap_err();
     assert_eq!(error.to_string(), format!("{vault} is not a vault"));
     assert!(!error.is_retryable());
-    for wrong in [json!("0x"), aggregate(vec![(true, vec![]); 7]), json!("0xffff")] {
+    for wrong in [json!("0x"), aggregate(vec![(true, vec![]); 6]), json!("0xffff")] {
         let node = node_that_returns(wrong).await;
         let error = execution(&[&node])
             .head()
@@ -491,22 +489,19 @@ async fn an_address_without_a_vault_is_named() {
     }
 }
 
-fn registration(version: u64) -> Vec<(bool, Vec<u8>)> {
-    let own = version == 1;
+/// What a node answers to everything that a registration depends on; the first three are the deposit data.
+fn registration() -> Vec<(bool, Vec<u8>)> {
     let count = {
         let mut bytes = [word(32), word(8), 300_u64.to_le_bytes().to_vec()].concat();
         bytes.resize(96, 0);
         bytes
     };
     vec![
-        (true, word(version)),
-        (!own, if own { vec![] } else { word(0) }),
-        (true, word(64)),
-        (true, word(65)),
-        (own, if own { vec![1; 32] } else { vec![] }),
-        (own, if own { word(2) } else { vec![] }),
         (true, vec![3; 32]),
         (true, word(4)),
+        (true, Address::repeat_byte(9).into_word().to_vec()),
+        (true, word(64)),
+        (true, word(65)),
         (true, vec![5; 32]),
         (true, count),
         (true, word(1)),
@@ -519,25 +514,23 @@ fn registration(version: u64) -> Vec<(bool, Vec<u8>)> {
     ]
 }
 
-#[tokio::test]
-async fn a_registration_is_read_in_one_call_whatever_the_vaults_version() {
-    let network = Network::Hoodi.spec();
+async fn registration_state(node: &Node, version: u8) -> Result<RegistrationState, ExecutionError> {
     let (vault, wallet) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
-    let node = node_that_returns(aggregate(registration(5))).await;
-    let state = execution(&[&node])
-        .head()
-        .await
-        .unwrap()
-        .registration(vault, &network, wallet)
-        .await
-        .unwrap();
+    let head = execution(&[node]).head().await.unwrap();
+    head.registration(vault, version, &Network::Hoodi.spec(), wallet).await
+}
+
+#[tokio::test]
+async fn a_registration_is_read_in_one_call() {
+    let node = node_that_returns(aggregate(registration())).await;
+    let state = registration_state(&node, 5).await.unwrap();
     assert_eq!(node.count("eth_call"), 1);
-    assert_eq!((state.version, state.validators_manager), (5, Some(Address::ZERO)));
     assert_eq!((state.deposit_root, state.deposit_count), (B256::repeat_byte(5), 300));
     assert_eq!(
         (state.deposit_data_root, state.deposit_data_index),
         (B256::repeat_byte(3), 4)
     );
+    assert_eq!(state.deposit_data_manager, Address::repeat_byte(9));
     assert_eq!(
         (state.can_harvest, state.harvest_required, state.collateralized),
         (true, false, true)
@@ -550,30 +543,10 @@ async fn a_registration_is_read_in_one_call_whatever_the_vaults_version() {
     );
     assert_eq!(state.wallet_balance, U256::from(1_000));
 
-    let node = node_that_returns(aggregate(registration(1))).await;
-    let state = execution(&[&node])
-        .head()
-        .await
-        .unwrap()
-        .registration(vault, &network, wallet)
-        .await
-        .unwrap();
-    assert_eq!(
-        (state.deposit_data_root, state.deposit_data_index),
-        (B256::repeat_byte(1), 2)
-    );
-    assert_eq!(state.validators_manager, None);
-
-    let mut absurd = registration(5);
-    absurd[13].1 = vec![0xff; 32];
+    let mut absurd = registration();
+    absurd[10].1 = vec![0xff; 32];
     let node = node_that_returns(aggregate(absurd)).await;
-    let error = execution(&[&node])
-        .head()
-        .await
-        .unwrap()
-        .registration(vault, &network, wallet)
-        .await
-        .unwrap_err();
+    let error = registration_state(&node, 5).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -584,6 +557,25 @@ async fn a_registration_is_read_in_one_call_whatever_the_vaults_version() {
         ),
         "{error}"
     );
+}
+
+/// Selectors of `validatorsRoot()`, `validatorIndex()` and `keysManager()`, and of the registry's counterparts
+/// (`fixtures/contracts.json`).
+const OF_THE_VAULT: [&str; 3] = ["9b401cde", "a1bf49aa", "5dddf3a8"];
+const OF_THE_REGISTRY: [&str; 3] = ["d18a860b", "0a5ff875", "481a925e"];
+
+#[tokio::test]
+async fn a_vault_of_version_1_is_asked_for_its_own_deposit_data_and_the_registry_is_not() {
+    let registry = hex::encode(Network::Hoodi.spec().contracts.deposit_data_registry);
+    for (version, asked, not_asked) in [(1, OF_THE_VAULT, OF_THE_REGISTRY), (2, OF_THE_REGISTRY, OF_THE_VAULT)] {
+        let node = node_that_returns(aggregate(registration())).await;
+        let state = registration_state(&node, version).await.unwrap();
+        assert_eq!(state.deposit_data_manager, Address::repeat_byte(9));
+        let seen = json!(node.asked()).to_string();
+        assert!(asked.iter().all(|selector| seen.contains(selector)), "{seen}");
+        assert!(!not_asked.iter().any(|selector| seen.contains(selector)), "{seen}");
+        assert_eq!(seen.contains(&registry), version > 1, "{seen}");
+    }
 }
 
 #[tokio::test]
@@ -608,4 +600,64 @@ async fn oracles_and_assets_after_a_harvest_are_read() {
         .await
         .unwrap();
     assert_eq!(assets, U256::from(77));
+}
+
+/// Checks tokens with Python's standard library: what they say, or why they are not good.
+const CHECK_TOKENS: &str = r#"
+import base64, hashlib, hmac, json, sys, time
+secret = bytes.fromhex(sys.argv[1])
+for token in sys.argv[2:]:
+    head, claims, signature = token.split(".")
+    decode = lambda part: base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    assert hmac.compare_digest(decode(signature), hmac.new(secret, f"{head}.{claims}".encode(), hashlib.sha256).digest())
+    assert json.loads(decode(head)) == {"typ": "JWT", "alg": "HS256"}
+    claims = json.loads(decode(claims))
+    assert abs(claims["iat"] - time.time()) < 60 and claims["exp"] == claims["iat"] + 60, claims
+print("good")
+"#;
+
+#[tokio::test]
+async fn every_request_to_every_endpoint_carries_a_fresh_token_when_there_is_a_secret() {
+    let secret = "5e".repeat(32);
+    let first = Node::json_rpc(|method, params| match method {
+        "eth_getBalance" => error(-32603, "internal error"),
+        _ => healthy(method, params),
+    })
+    .await;
+    let second = Node::json_rpc(healthy).await;
+    let mut with_secret = options();
+    with_secret.jwt_secret = Some(secret.parse().unwrap());
+    let shown = format!("{with_secret:?}");
+    assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
+    let client = execution_with(&[&first, &second], with_secret);
+    let failed = client.head().await.unwrap().balance(Address::ZERO).await;
+    assert!(matches!(failed, Err(ExecutionError::Endpoint { .. })));
+    client.head().await.unwrap().balance(Address::ZERO).await.unwrap();
+    client.check_endpoints(1337).await;
+    let mut tokens = Vec::new();
+    for node in [&first, &second] {
+        let carried = node.authorized_by();
+        assert_eq!(carried.len(), node.asked().len());
+        assert!(carried.len() > 4);
+        tokens.extend(
+            carried
+                .into_iter()
+                .map(|header| header.unwrap().strip_prefix("Bearer ").unwrap().to_owned()),
+        );
+    }
+    let checked = std::process::Command::new("python3")
+        .args(["-c", CHECK_TOKENS, &secret])
+        .args(tokens)
+        .output()
+        .unwrap();
+    assert_eq!(
+        checked.stdout,
+        b"good\n",
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+
+    let without = Node::json_rpc(healthy).await;
+    execution(&[&without]).head().await.unwrap();
+    assert!(without.authorized_by().iter().all(Option::is_none));
 }

@@ -247,22 +247,34 @@ fn registrations_at_vaults_of_version_1_are_encoded_as_the_original_does() {
 }
 
 #[test]
-fn every_error_of_the_contracts_is_known_by_name() {
+fn every_error_of_the_contracts_is_known_by_name_with_its_arguments() {
     let contracts = fixture("contracts.json");
+    let declared: BTreeSet<&str> = contracts
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(|contract| contract.get("errors").and_then(Value::as_object))
+        .flat_map(|errors| errors.keys().map(|declaration| declaration.split('(').next().unwrap()))
+        .collect();
+    let encoded = fixture("custom_errors.json");
+    let (mut read, mut arguments_read) = (0, 0);
     let mut known = BTreeSet::new();
-    let mut read = 0;
-    for contract in contracts.as_object().unwrap().values() {
-        let Some(errors) = contract.get("errors").and_then(Value::as_object) else {
-            continue;
-        };
-        for (declaration, selector) in errors {
-            let name = declaration.split('(').next().unwrap();
-            let revert = decode_revert(&bytes(selector));
-            assert_eq!(revert.name.as_deref(), Some(name), "{declaration}");
-            assert!(revert.is(name));
-            known.insert(name.to_owned());
-            read += 1;
+    for error in encoded["errors"].as_array().unwrap() {
+        let name = text(&error["error"]).split('(').next().unwrap();
+        let revert = decode_revert(&bytes(&error["data"]));
+        assert_eq!(revert.name.as_deref(), Some(name));
+        let arguments = error["arguments"].as_object().unwrap();
+        assert_eq!(revert.detail.is_some(), !arguments.is_empty(), "{revert}");
+        for (argument, value) in arguments {
+            let (quoted, plain) = (format!("{argument}: {value}"), format!("{argument}: {}", text(value)));
+            let shown = revert.to_string().to_lowercase();
+            let told = [quoted, plain].iter().any(|told| shown.contains(&told.to_lowercase()));
+            assert!(told, "{argument} of {revert}");
+            arguments_read += 1;
         }
+        known.insert(name);
+        read += 1;
     }
-    assert_eq!((read, known.len()), (162, 81));
+    assert_eq!(known, declared);
+    assert_eq!((read, arguments_read), (81, 13));
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ApprovalParams, Errors, HarvestParams, IVault, IVaultsRegistry} from "./Interfaces.sol";
+import {ApprovalParams, Errors, HarvestParams, IManagedVault, IVault, IVaultsRegistry} from "./Interfaces.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 /// Registers validators of a vault in the order of a Merkle tree that the vault's deposit data manager has set.
 contract DepositDataRegistry is Multicall {
     event DepositDataManagerUpdated(address indexed vault, address depositDataManager);
+    event DepositDataMigrated(
+        address indexed vault, bytes32 depositDataRoot, uint256 validatorIndex, address depositDataManager
+    );
     event DepositDataRootUpdated(address indexed vault, bytes32 depositDataRoot);
 
     IVaultsRegistry private immutable vaultsRegistry;
@@ -45,6 +48,17 @@ contract DepositDataRegistry is Multicall {
         emit DepositDataRootUpdated(vault, depositDataRoot);
     }
 
+    /// A vault that leaves version 1 hands over what it kept itself.
+    function migrate(bytes32 depositDataRoot, uint256 validatorIndex, address depositDataManager)
+        external
+        onlyValidVault(msg.sender)
+    {
+        depositDataRoots[msg.sender] = depositDataRoot;
+        depositDataIndexes[msg.sender] = validatorIndex;
+        managers[msg.sender] = depositDataManager;
+        emit DepositDataMigrated(msg.sender, depositDataRoot, validatorIndex, depositDataManager);
+    }
+
     function updateVaultState(address vault, HarvestParams calldata harvestParams) external {
         IVault(vault).updateState(harvestParams);
     }
@@ -57,7 +71,7 @@ contract DepositDataRegistry is Multicall {
         bytes32 leaf = leafOf(keeperParams.validators, index);
         if (!MerkleProof.verifyCalldata(proof, depositDataRoots[vault], leaf)) revert Errors.InvalidProof();
         depositDataIndexes[vault] = index + 1;
-        IVault(vault).registerValidators(keeperParams, "");
+        IManagedVault(vault).registerValidators(keeperParams, "");
     }
 
     function registerValidators(
@@ -71,7 +85,7 @@ contract DepositDataRegistry is Multicall {
         if (!MerkleProof.multiProofVerifyCalldata(proof, proofFlags, root, leaves)) {
             revert Errors.InvalidProof();
         }
-        IVault(vault).registerValidators(keeperParams, "");
+        IManagedVault(vault).registerValidators(keeperParams, "");
     }
 
     /// The vault's root and the leaves of its next validators, each at the position where the multiproof consumes it.

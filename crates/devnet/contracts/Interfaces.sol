@@ -24,12 +24,15 @@ library Errors {
     error AlreadyRemoved();
     error DeadlineExpired();
     error HarvestFailed();
+    error InsufficientAssets();
     error InvalidAssets();
     error InvalidAvgRewardPerSecond();
+    error InvalidInitialization();
     error InvalidOracle();
     error InvalidOracles();
     error InvalidProof();
     error InvalidRewardsRoot();
+    error InvalidValidator();
     error InvalidValidators();
     error InvalidValidatorsRegistryRoot();
     error InvalidVault();
@@ -37,6 +40,7 @@ library Errors {
     error NotEnoughSignatures();
     error NotHarvested();
     error TooEarlyUpdate();
+    error UpgradeFailed();
     error ValueNotChanged();
     error ZeroAddress();
 }
@@ -70,6 +74,11 @@ interface ISharedMevEscrow {
     function harvest(uint256 assets) external;
 }
 
+interface IDepositDataRegistry {
+    function migrate(bytes32 depositDataRoot, uint256 validatorIndex, address depositDataManager) external;
+}
+
+/// What vaults of every version have.
 interface IVault {
     function admin() external view returns (address);
 
@@ -77,8 +86,11 @@ interface IVault {
 
     function receiveFromMevEscrow() external payable;
 
+    function updateState(HarvestParams calldata harvestParams) external;
+}
+
+/// What vaults have from version 2 on.
+interface IManagedVault is IVault {
     function registerValidators(ApprovalParams calldata keeperParams, bytes calldata validatorsManagerSignature)
         external;
-
-    function updateState(HarvestParams calldata harvestParams) external;
 }

@@ -131,6 +131,9 @@ const abi = new Interface([
   "function get_deposit_root() view returns (bytes32)",
   "function depositDataRoots(address) view returns (bytes32)",
   "function depositDataIndexes(address) view returns (uint256)",
+  "function version() view returns (uint8)",
+  "function validatorsRoot() view returns (bytes32)",
+  "function validatorIndex() view returns (uint256)",
   "event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index)",
 ]);
 const quantity = (value) => `0x${value.toString(16)}`;
@@ -180,8 +183,12 @@ async function facts(vault) {
   };
   const known = await read(rules.vaults_registry, "vaults", vault);
   const depositRoot = await read(rules.deposit_contract, "get_deposit_root");
-  const dataRoot = await read(rules.deposit_data_registry, "depositDataRoots", vault);
-  const dataIndex = Number(await read(rules.deposit_data_registry, "depositDataIndexes", vault));
+  // A vault of version 1 keeps the root and the index itself.
+  const ownData = known && (await read(vault, "version")) === 1n;
+  const registry = rules.deposit_data_registry;
+  const dataRoot = ownData ? await read(vault, "validatorsRoot") : await read(registry, "depositDataRoots", vault);
+  const nextIndex = ownData ? read(vault, "validatorIndex") : read(registry, "depositDataIndexes", vault);
+  const dataIndex = Number(await nextIndex);
   const turn = scan.turn.catch(() => {}).then(() => advance(head));
   scan.turn = turn;
   await turn;

@@ -10,8 +10,8 @@ use crate::{
     bls::ForeignKey,
     chain::{Chain, ChainError, call},
     contracts::interface::{
-        ApprovalParams, DepositContract, DepositDataRegistry, EthVault, Keeper, KeeperValidators, LegacyPool,
-        PastVault, VaultsRegistry,
+        ApprovalParams, DepositContract, DepositDataRegistry, EthVault, EthVaultV1, EthVaultV2, Keeper,
+        KeeperValidators, LegacyPool, PastVault, VaultsRegistry,
     },
     rpc::{Call, Log, Transaction},
     ssz,
@@ -133,6 +133,69 @@ impl Chain {
         self.transact_all(&calls).await.map(drop)
     }
 
+    /// Creates a vault of version 1 that is in the registry: its admin is its keys manager.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn create_v1_vault(&self) -> Result<Address, ChainError> {
+        let (accounts, addresses) = (*self.accounts(), *self.addresses());
+        let creation = EthVaultV1::constructorCall {
+            keeper_: addresses.keeper,
+            depositContract_: addresses.deposit_contract,
+            mevEscrow_: addresses.shared_mev_escrow,
+            admin_: accounts.vault_admin,
+        };
+        let add = |vault| {
+            vec![call(
+                accounts.owner,
+                addresses.vaults_registry,
+                &VaultsRegistry::addVaultCall { vault },
+            )]
+        };
+        self.create_behind_proxy("EthVaultV1", &creation.abi_encode(), add)
+            .await
+    }
+
+    /// Has somebody else set the root of a vault of version 1 from now on.
+    ///
+    /// # Errors
+    ///
+    /// It is no vault of version 1, or the node fails.
+    pub async fn set_keys_manager(&self, vault: Address, manager: Address) -> Result<(), ChainError> {
+        let set = EthVaultV1::setKeysManagerCall { keysManager_: manager };
+        self.transact(&call(self.accounts().vault_admin, vault, &set))
+            .await
+            .map(drop)
+    }
+
+    /// Upgrades a vault of version 1 to version 2, as its admin: the DepositDataRegistry takes over its root and index.
+    ///
+    /// # Errors
+    ///
+    /// It is no vault of version 1, or the node fails.
+    pub async fn upgrade_v1_vault(&self, vault: Address) -> Result<(), ChainError> {
+        let (accounts, addresses) = (*self.accounts(), *self.addresses());
+        let creation = EthVaultV2::constructorCall {
+            keeper_: addresses.keeper,
+            depositContract_: addresses.deposit_contract,
+            mevEscrow_: addresses.shared_mev_escrow,
+            admin_: accounts.vault_admin,
+            depositDataRegistry_: addresses.deposit_data_registry,
+        };
+        let implementation = self
+            .create("EthVaultV2", &creation.abi_encode(), |_| Vec::new())
+            .await?;
+        let initialize = EthVaultV2::initializeCall { params: Bytes::new() };
+        let upgrade = EthVaultV1::upgradeToAndCallCall {
+            newImplementation: implementation,
+            data: initialize.abi_encode().into(),
+        };
+        self.transact(&call(accounts.vault_admin, vault, &upgrade))
+            .await
+            .map(drop)
+    }
+
     async fn create_vault_of(&self, kind: &'static str, manager: Address) -> Result<Address, ChainError> {
         let (accounts, addresses) = (*self.accounts(), *self.addresses());
         let creation = EthVault::constructorCall {
@@ -191,22 +254,26 @@ impl Chain {
         self.transact(&gift).await.map(drop)
     }
 
-    /// Uploads a deposit data root, as the vault's admin.
+    /// Uploads a deposit data root, as whoever may: to the vault itself when it is of version 1, else to the
+    /// DepositDataRegistry.
     ///
     /// # Errors
     ///
-    /// The DepositDataRegistry refuses, or the node fails.
+    /// The node does not sign for that account, the root cannot be set, or the node fails.
     pub async fn set_deposit_data_root(&self, vault: Address, root: B256) -> Result<(), ChainError> {
+        if self.read(vault, &EthVault::versionCall {}).await? == 1 {
+            let manager = self.read(vault, &EthVaultV1::keysManagerCall {}).await?;
+            let set = EthVaultV1::setValidatorsRootCall { _validatorsRoot: root };
+            return self.transact(&call(manager, vault, &set)).await.map(drop);
+        }
+        let registry = self.addresses().deposit_data_registry;
+        let manager = DepositDataRegistry::getDepositDataManagerCall { vault };
+        let manager = self.read(registry, &manager).await?;
         let set = DepositDataRegistry::setDepositDataRootCall {
             vault,
             depositDataRoot: root,
         };
-        let call = call(
-            self.accounts().vault_admin,
-            self.addresses().deposit_data_registry,
-            &set,
-        );
-        self.transact(&call).await.map(drop)
+        self.transact(&call(manager, registry, &set)).await.map(drop)
     }
 
     /// Somebody else deposits 32 ETH for a validator of their own: the deposit root and the next index move.
@@ -350,6 +417,12 @@ fn approval_in(to: Address, data: &[u8]) -> Option<(Address, ApprovalParams)> {
         return Some((call.vault, call.keeperParams));
     }
     if let Ok(call) = EthVault::registerValidatorsCall::abi_decode(data) {
+        return Some((to, call.keeperParams));
+    }
+    if let Ok(call) = EthVaultV1::registerValidatorCall::abi_decode(data) {
+        return Some((to, call.keeperParams));
+    }
+    if let Ok(call) = EthVaultV1::registerValidatorsCall::abi_decode(data) {
         return Some((to, call.keeperParams));
     }
     let calls = EthVault::multicallCall::abi_decode(data).ok()?;

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::{
     contracts::{
         Artifacts,
-        interface::{DepositDataRegistry, Keeper, SharedMevEscrow, VaultsRegistry},
+        interface::{DepositDataRegistry, Keeper, SharedMevEscrow, VaultProxy, VaultsRegistry},
     },
     rpc::{Call, Log, Receipt, Rpc, RpcError},
 };
@@ -279,6 +279,33 @@ impl Chain {
         drop(guard);
         self.wait_all(&calls, &sent).await?;
         Ok(address)
+    }
+
+    /// Puts an implementation, a proxy in front of it and what depends on the proxy's address into one block: `then` is
+    /// told that address.
+    ///
+    /// # Errors
+    ///
+    /// A transaction reverts, or the node fails.
+    pub async fn create_behind_proxy(
+        &self,
+        name: &'static str,
+        arguments: &[u8],
+        then: impl FnOnce(Address) -> Vec<Call>,
+    ) -> Result<Address, ChainError> {
+        let guard = self.sending.lock().await;
+        let first = self.rpc.nonce(self.accounts.owner).await?;
+        let [implementation, proxy] = [first, first + 1].map(|nonce| self.accounts.owner.create(nonce));
+        let proxied = VaultProxy::constructorCall { implementation };
+        let mut calls = vec![
+            self.creation(name, arguments)?,
+            self.creation("VaultProxy", &proxied.abi_encode())?,
+        ];
+        calls.extend(then(proxy));
+        let sent = self.send_all(&calls).await?;
+        drop(guard);
+        self.wait_all(&calls, &sent).await?;
+        Ok(proxy)
     }
 
     fn creation(&self, name: &'static str, arguments: &[u8]) -> Result<Call, ChainError> {

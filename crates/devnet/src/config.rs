@@ -83,7 +83,7 @@ pub enum DevnetError {
     },
 }
 
-/// What the vault's validators manager is.
+/// What kind of vault it is: its version, and who registers its validators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VaultKind {
@@ -93,6 +93,8 @@ pub enum VaultKind {
     Managed(Address),
     /// Version 5 as it is created: nobody may register.
     Unmanaged,
+    /// Version 1: the vault itself keeps the root and takes the proofs.
+    V1,
 }
 
 /// One of the nodes that the operator talks to.

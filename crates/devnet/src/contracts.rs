@@ -93,6 +93,27 @@ pub mod interface {
             function withdrawableAssets() external view returns (uint256);
         }
 
+        interface EthVaultV1 {
+            constructor(address keeper_, address depositContract_, address mevEscrow_, address admin_);
+            function keysManager() external view returns (address);
+            function validatorsRoot() external view returns (bytes32);
+            function validatorIndex() external view returns (uint256);
+            function setKeysManager(address keysManager_) external;
+            function setValidatorsRoot(bytes32 _validatorsRoot) external;
+            function registerValidator(ApprovalParams keeperParams, bytes32[] proof) external;
+            function registerValidators(ApprovalParams keeperParams, uint256[] indexes, bool[] proofFlags, bytes32[] proof) external;
+            function upgradeToAndCall(address newImplementation, bytes data) external payable;
+        }
+
+        interface EthVaultV2 {
+            constructor(address keeper_, address depositContract_, address mevEscrow_, address admin_, address depositDataRegistry_);
+            function initialize(bytes params) external payable;
+        }
+
+        interface VaultProxy {
+            constructor(address implementation);
+        }
+
         interface PastVault {
             function remember(bytes publicKey) external;
             function rememberV2(bytes publicKey, uint256 amount) external;
@@ -107,6 +128,7 @@ pub mod interface {
             constructor(address vaultsRegistry_);
             function depositDataIndexes(address vault) external view returns (uint256);
             function depositDataRoots(address vault) external view returns (bytes32);
+            function getDepositDataManager(address vault) external view returns (address);
             function setDepositDataManager(address vault, address depositDataManager) external;
             function setDepositDataRoot(address vault, bytes32 depositDataRoot) external;
             function updateVaultState(address vault, HarvestParams harvestParams) external;
@@ -220,17 +242,19 @@ fn error_selector(entry: &Value) -> Option<([u8; 4], String)> {
 
 const COMPILE_SCRIPT: &str = include_str!("../npm/compile.mjs");
 
-const SOURCES: [(&str, &str); 9] = [
+const SOURCES: [(&str, &str); 11] = [
     ("DepositContract.sol", include_str!("../contracts/DepositContract.sol")),
     (
         "DepositDataRegistry.sol",
         include_str!("../contracts/DepositDataRegistry.sol"),
     ),
     ("EthVault.sol", include_str!("../contracts/EthVault.sol")),
+    ("EthVaultV1.sol", include_str!("../contracts/EthVaultV1.sol")),
     ("Interfaces.sol", include_str!("../contracts/Interfaces.sol")),
     ("Keeper.sol", include_str!("../contracts/Keeper.sol")),
     ("Multicall3.sol", include_str!("../contracts/Multicall3.sol")),
     ("PastVault.sol", include_str!("../contracts/PastVault.sol")),
     ("SharedMevEscrow.sol", include_str!("../contracts/SharedMevEscrow.sol")),
+    ("VaultCore.sol", include_str!("../contracts/VaultCore.sol")),
     ("VaultsRegistry.sol", include_str!("../contracts/VaultsRegistry.sol")),
 ];

@@ -254,12 +254,12 @@ impl Devnet {
     ///
     /// The node fails.
     pub async fn create_vault(&self, kind: VaultKind) -> Result<Address, DevnetError> {
-        let manager = match kind {
-            VaultKind::DepositData => self.deployment.deposit_data_registry,
-            VaultKind::Managed(manager) => manager,
-            VaultKind::Unmanaged => Address::ZERO,
+        let vault = match kind {
+            VaultKind::DepositData => self.chain.create_vault(self.deployment.deposit_data_registry).await?,
+            VaultKind::Managed(manager) => self.chain.create_vault(manager).await?,
+            VaultKind::Unmanaged => self.chain.create_vault(Address::ZERO).await?,
+            VaultKind::V1 => self.chain.create_v1_vault().await?,
         };
-        let vault = self.chain.create_vault(manager).await?;
         self.ledger.lock().await.add_vault(vault);
         Ok(vault)
     }
@@ -291,7 +291,16 @@ impl Devnet {
         Ok(self.chain.send_wei(to, wei).await?)
     }
 
-    /// Uploads a deposit data root, as the vault's admin.
+    /// Upgrades a vault of version 1 to version 2, as its admin.
+    ///
+    /// # Errors
+    ///
+    /// It is no vault of version 1, or the node fails.
+    pub async fn upgrade_v1_vault(&self, vault: Address) -> Result<(), DevnetError> {
+        Ok(self.chain.upgrade_v1_vault(vault).await?)
+    }
+
+    /// Uploads a deposit data root, as whoever may: to a vault of version 1 itself, else to the DepositDataRegistry.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 mod acts;
 pub mod anvil;
+pub mod audit;
 pub mod beacon;
 pub mod bls;
 pub mod chain;

@@ -367,6 +367,17 @@ impl RunningOperator {
         Ok(status)
     }
 
+    /// Sends SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// It is not gone within a moment.
+    pub async fn kill(&mut self) -> Result<ExitStatus, PersonError> {
+        // One that has ended already need not be killed.
+        let _ = self.child.start_kill();
+        self.ends(GONE_WITHIN).await
+    }
+
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Errors
@@ -384,3 +395,6 @@ impl RunningOperator {
         self.ends(within).await
     }
 }
+
+/// The kernel takes no longer to end a process.
+const GONE_WITHIN: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ use sw_deposit_data::DepositDataFile;
 use sw_keys::verify;
 use sw_spec::{NetworkSpec, PublicKeyBytes, WithdrawalCredentials};
 
-use crate::validators::signed_deposit;
+use crate::{road::Road, validators::signed_deposit};
 
 /// Whom to ask about the deposits of a vault. Without a node nothing is asked.
 #[derive(Clone)]
@@ -63,6 +63,17 @@ pub struct UploadedRoot {
     pub next_index: u64,
     /// Whether it is the root of the file.
     pub is_this: bool,
+    /// Who may set it.
+    pub manager: Address,
+    /// Where it is kept.
+    pub road: Road,
+}
+
+impl UploadedRoot {
+    /// Who must call what so that the vault registers from `root`.
+    pub fn to_upload(&self, root: B256, vault: Address, network: &NetworkSpec) -> String {
+        format!("{} must call {}", self.manager, self.road.upload(root, vault, network))
+    }
 }
 
 /// An entry whose validator has a deposit.
@@ -164,13 +175,17 @@ impl DepositLookUp<'_> {
         if let Some(execution) = self.execution {
             let unreadable = LookUpError::execution("the head of the chain");
             let snapshot = execution.head().await.map_err(unreadable)?;
+            let unreadable = LookUpError::execution("the vault");
+            let vault = snapshot.vault(self.vault, self.network).await.map_err(unreadable)?;
             let unreadable = LookUpError::execution("the vault's deposit data root");
-            let state = snapshot.registration(self.vault, self.network, Address::ZERO).await;
-            let state = state.map_err(unreadable)?;
+            let state = snapshot.registration(self.vault, vault.version, self.network, Address::ZERO);
+            let state = state.await.map_err(unreadable)?;
             found.uploaded = Some(UploadedRoot {
                 root: state.deposit_data_root,
                 next_index: state.deposit_data_index,
                 is_this: state.deposit_data_root == root,
+                manager: state.deposit_data_manager,
+                road: Road::of_deposit_data(vault.version),
             });
             let searched = self
                 .search_deposits(&snapshot, state.deposit_count, &keys, &mut seen)
@@ -311,6 +326,8 @@ mod tests {
                 root: B256::ZERO,
                 next_index,
                 is_this,
+                manager: Address::ZERO,
+                road: Road::Vault,
             })
         };
         assert_eq!(in_the_way(None), [0, 1, 3]);

@@ -2,13 +2,15 @@
 
 use std::error::Error;
 
-use sw_chain_client::{ConsensusError, ExecutionError, FeeError, JournalError, SendError, SimulateError, WaitError};
+use sw_chain_client::{
+    ConsensusError, ExecutionError, FeeError, JournalError, Revert, SendError, SimulateError, WaitError,
+};
 use sw_ipfs::FetchError;
 use sw_oracle_client::{ApprovalError, ConfigError};
 use sw_signers::SignerError;
 use sw_spec::PublicKeyBytes;
 
-use crate::CheckReport;
+use crate::{CheckReport, remedy::remedy};
 
 /// A tick that failed. The next tick tries again.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +146,7 @@ pub enum ServiceError {
 }
 
 impl DutyError {
-    /// What belongs to the failure and is too long for its line: what each oracle said.
+    /// What belongs to the failure and is too long for its line: what each oracle said, or what to do about a refusal.
     pub(crate) fn details(&self) -> Vec<String> {
         match self {
             Self::Approvals(error) => match &**error {
@@ -153,7 +155,28 @@ impl DutyError {
                 }
                 _ => Vec::new(),
             },
-            _ => Vec::new(),
+            _ => {
+                let remedy = self.revert().and_then(remedy);
+                remedy
+                    .into_iter()
+                    .map(|remedy| format!("what to do: {remedy}"))
+                    .collect()
+            }
+        }
+    }
+
+    /// What a contract refused with.
+    fn revert(&self) -> Option<&Revert> {
+        match self {
+            Self::Simulation(error) => match &**error {
+                SimulateError::Reverted { revert } => Some(revert),
+                _ => None,
+            },
+            Self::Execution { source, .. } => match &**source {
+                ExecutionError::Reverted { revert } => Some(revert),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -174,6 +197,22 @@ impl DutyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_named_with_what_to_do() {
+        let not_harvested = hex::decode("e7757151").expect("a selector");
+        let revert = sw_chain_client::decode_revert(&not_harvested);
+        let refused = DutyError::Simulation(Box::new(SimulateError::Reverted { revert: revert.clone() }));
+        let unreadable = DutyError::Execution {
+            what: "the vault's assets after a harvest",
+            source: Box::new(ExecutionError::Reverted { revert }),
+        };
+        for error in [refused, unreadable] {
+            let said = crate::supervisor::error_chain(&error);
+            assert!(said.contains("NotHarvested"), "{said}");
+            assert!(matches!(&error.details()[..], [detail] if detail.contains("--ipfs-fetch-endpoints")));
+        }
+    }
 
     #[test]
     fn what_no_tick_can_cure_ends_the_service() {

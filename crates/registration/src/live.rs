@@ -61,7 +61,7 @@ impl Surroundings for Live {
             .await
             .map_err(execution("the vault"))?;
         let state = pin
-            .registration(self.vault, &self.network, self.wallet.address())
+            .registration(self.vault, vault.version, &self.network, self.wallet.address())
             .await
             .map_err(execution("the vault's standing"))?;
         Ok(View {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rand_core::CryptoRng;
-use sw_chain_client::{BlockRef, Call, HarvestParams, KeeperParams, RegistrationState, VaultState, calls};
+use sw_chain_client::{BlockRef, Call, HarvestParams, KeeperParams, RegistrationState, VaultState};
 use sw_deposit_data::{Multiproof, ValidatorsTree};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OracleSet};
 use sw_signers::ValidatorSigner;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::{
     Duty, DutyError, Metrics, OpenAhead, Outcome, WhyNot,
     plan::{self, NextKeys},
-    road::road,
+    road::{Road, road},
     shares::{self, PreparedShares},
     supervisor::error_chain,
 };
@@ -164,6 +164,7 @@ pub struct Registrar {
 
 /// What would be registered, all reasons against it ruled out.
 struct Plan {
+    road: Road,
     next: NextKeys,
     next_index: u64,
     proof: Multiproof,
@@ -211,11 +212,14 @@ impl<S: Surroundings> RegisterValidators<S> {
     }
 
     async fn plan(&mut self, view: &View<S::Pin>) -> Result<Result<Plan, WhyNot>, DutyError> {
-        if let Err(no_road) = road(&view.vault, &self.network) {
-            return Ok(Err(WhyNot::OtherRoad {
-                detail: no_road.to_string(),
-            }));
-        }
+        let road = match road(&view.vault, &self.network) {
+            Ok(road) => road,
+            Err(no_road) => {
+                return Ok(Err(WhyNot::OtherRoad {
+                    detail: no_road.to_string(),
+                }));
+            }
+        };
         let harvest = if view.state.can_harvest {
             self.harvest(view).await?
         } else {
@@ -228,11 +232,11 @@ impl<S: Surroundings> RegisterValidators<S> {
         let root = self.tree.root();
         if view.state.deposit_data_root != root {
             self.metrics.unused_validator_keys.set(0.0);
-            let manager = view.vault.deposit_data_manager;
             return Ok(Err(WhyNot::RootNotUploaded {
                 file: root,
                 chain: view.state.deposit_data_root,
-                manager,
+                manager: view.state.deposit_data_manager,
+                upload: road.upload(root, self.vault, &self.network),
             }));
         }
         self.count_unused(view.state.deposit_data_index);
@@ -296,6 +300,7 @@ impl<S: Surroundings> RegisterValidators<S> {
             .multiproof(&next.positions())
             .map_err(|error| DutyError::Proof(Box::new(error)))?;
         Ok(Ok(Plan {
+            road,
             next,
             next_index: network.next_index,
             proof,
@@ -449,8 +454,8 @@ impl<S: Surroundings> RegisterValidators<S> {
             || now.state.deposit_data_index != then.state.deposit_data_index
         {
             Some("the vault's deposit data")
-        } else if road(&now.vault, &self.network) != road(&then.vault, &self.network) {
-            Some("the vault's validators manager")
+        } else if road(&now.vault, &self.network) != Ok(plan.road) {
+            Some("the vault's version or validators manager")
         } else if now.state.can_harvest != then.state.can_harvest {
             Some("the vault's rewards")
         } else {
@@ -472,24 +477,8 @@ impl<S: Surroundings> RegisterValidators<S> {
             signatures: approvals.signatures.into(),
             ipfs_hash: approvals.ipfs_hash,
         };
-        let register = if plan.next.keys.len() == 1 {
-            calls::registry_register_validator(self.vault, &params, &plan.proof.proof)
-        } else {
-            let indexes = &plan.proof.indexes;
-            calls::registry_register_validators(self.vault, &params, indexes, &plan.proof.flags, &plan.proof.proof)
-        };
-        let data = match &plan.harvest {
-            Some(harvest) => calls::registry_multicall(&[
-                calls::registry_update_vault_state(self.vault, &harvest.params),
-                register,
-            ]),
-            None => register,
-        };
-        Call {
-            to: self.network.contracts.deposit_data_registry,
-            data,
-            value: U256::ZERO,
-        }
+        let harvest = plan.harvest.as_ref().map(|harvest| &harvest.params);
+        plan.road.call(self.vault, &self.network, &params, &plan.proof, harvest)
     }
 
     async fn register(&mut self) -> Result<Outcome, DutyError> {

@@ -1,9 +1,13 @@
 //! Which way leads to a registration for this vault: decided by reading the vault, never by asking the user.
 //!
-//! Source: the StakeWise contracts, `VaultValidators` and `DepositDataRegistry`.
+//! Source: the StakeWise contracts, `VaultValidators` and `DepositDataRegistry`; for vaults of version 1 `VaultValidators` of
+//! release 1.0.0.
 
-use sw_chain_client::VaultState;
-use sw_spec::{Address, NetworkSpec};
+use std::fmt;
+
+use sw_chain_client::{Call, HarvestParams, KeeperParams, VaultState, calls};
+use sw_deposit_data::Multiproof;
+use sw_spec::{Address, B256, NetworkSpec};
 
 /// A way to register validators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,18 +15,87 @@ use sw_spec::{Address, NetworkSpec};
 pub enum Road {
     /// Through the DepositDataRegistry, with a Merkle proof of the deposit data. Anybody may send.
     DepositDataRegistry,
+    /// Through the vault itself, which keeps the root of its deposit data as vaults of version 1 do. Anybody may send.
+    Vault,
+}
+
+impl Road {
+    /// The road by which the deposit data of a vault of this version is proven, whoever may send now: the holder of its root.
+    pub fn of_deposit_data(version: u8) -> Self {
+        if version == 1 {
+            Self::Vault
+        } else {
+            Self::DepositDataRegistry
+        }
+    }
+
+    /// The call that registers `keys` validators: of the vault or of the DepositDataRegistry, with the harvest before it.
+    pub(crate) fn call(
+        self,
+        vault: Address,
+        network: &NetworkSpec,
+        approval: &KeeperParams,
+        proof: &Multiproof,
+        harvest: Option<&HarvestParams>,
+    ) -> Call {
+        let (indexes, flags, hashes) = (&proof.indexes, &proof.flags, &proof.proof);
+        let alone = indexes.len() == 1;
+        let (to, data) = match self {
+            Self::DepositDataRegistry => {
+                let register = if alone {
+                    calls::registry_register_validator(vault, approval, hashes)
+                } else {
+                    calls::registry_register_validators(vault, approval, indexes, flags, hashes)
+                };
+                let data = match harvest {
+                    Some(harvest) => {
+                        calls::registry_multicall(&[calls::registry_update_vault_state(vault, harvest), register])
+                    }
+                    None => register,
+                };
+                (network.contracts.deposit_data_registry, data)
+            }
+            Self::Vault => {
+                let register = if alone {
+                    calls::vault_v1_register_validator(approval, hashes)
+                } else {
+                    calls::vault_v1_register_validators(approval, indexes, flags, hashes)
+                };
+                let data = match harvest {
+                    Some(harvest) => calls::vault_multicall(&[calls::vault_update_state(harvest), register]),
+                    None => register,
+                };
+                (vault, data)
+            }
+        };
+        Call::new(to, data)
+    }
+
+    /// What whoever may set the root calls to upload it, in words.
+    pub fn upload(self, root: B256, vault: Address, network: &NetworkSpec) -> String {
+        match self {
+            Self::DepositDataRegistry => {
+                let registry = network.contracts.deposit_data_registry;
+                format!("setDepositDataRoot({vault}, {root}) on the DepositDataRegistry {registry}")
+            }
+            Self::Vault => format!("setValidatorsRoot({root}) on the vault"),
+        }
+    }
+}
+
+impl fmt::Display for Road {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DepositDataRegistry => "registers through the DepositDataRegistry",
+            Self::Vault => "registers through the vault itself",
+        })
+    }
 }
 
 /// Why no road leads to a registration. Each can be mended by the vault's admin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoRoad {
-    /// A vault of version 1 keeps its own root.
-    #[error(
-        "the vault is of version 1, which registers through the vault itself; this version of the operator serves \
-         vaults from version 2 on"
-    )]
-    VersionOne,
     /// Nobody may register for the vault.
     #[error(
         "the vault has no validators manager, so every registration is refused; its admin {admin} must call \
@@ -58,8 +131,8 @@ pub enum NoRoad {
 pub fn road(vault: &VaultState, network: &NetworkSpec) -> Result<Road, NoRoad> {
     let registry = network.contracts.deposit_data_registry;
     let admin = vault.admin;
-    if vault.version < 2 {
-        return Err(NoRoad::VersionOne);
+    if Road::of_deposit_data(vault.version) == Road::Vault {
+        return Ok(Road::Vault);
     }
     match vault.validators_manager.filter(|manager| !manager.is_zero()) {
         Some(manager) if manager == registry => Ok(Road::DepositDataRegistry),

@@ -26,6 +26,8 @@ pub enum WhyNot {
         chain: B256,
         /// Who may set it.
         manager: Address,
+        /// What they must call.
+        upload: String,
     },
     /// Every key of the file is used.
     KeysUsedUp {
@@ -127,15 +129,22 @@ impl fmt::Display for WhyNot {
                     Ether(*needed)
                 )
             }
-            Self::RootNotUploaded { file, chain, manager } if chain.is_zero() => {
+            Self::RootNotUploaded {
+                chain, manager, upload, ..
+            } if chain.is_zero() => {
                 write!(
                     f,
-                    "no deposit data root is set for the vault; {manager} must upload {file}"
+                    "no deposit data root is set for the vault; {manager} must call {upload}"
                 )
             }
-            Self::RootNotUploaded { file, chain, manager } => write!(
+            Self::RootNotUploaded {
+                file,
+                chain,
+                manager,
+                upload,
+            } => write!(
                 f,
-                "the deposit data root on chain is {chain}, that of the file is {file}; {manager} must upload it, \
+                "the deposit data root on chain is {chain}, that of the file is {file}; {manager} must call {upload}, \
                  or this operator needs the file that was uploaded"
             ),
             Self::KeysUsedUp { keys } => {

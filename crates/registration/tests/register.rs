@@ -267,12 +267,11 @@ fn duty_over(
         .collect();
     let world = World {
         state: RegistrationState {
-            version: 5,
-            validators_manager: Some(network().contracts.deposit_data_registry),
             deposit_root: B256::repeat_byte(0xaa),
             deposit_count: 100,
             deposit_data_root: tree.root(),
             deposit_data_index: 1,
+            deposit_data_manager: Address::repeat_byte(2),
             can_harvest: false,
             harvest_required: false,
             collateralized: true,
@@ -290,7 +289,6 @@ fn duty_over(
             has_manager_nonce: true,
             mev_escrow: network().contracts.shared_mev_escrow,
             in_registry: true,
-            deposit_data_manager: Address::repeat_byte(2),
         },
         harvest: None,
         no_gateway: false,
@@ -403,9 +401,93 @@ async fn one_key_goes_by_the_single_proof_and_a_due_harvest_goes_first() {
     assert!(at < register);
 }
 
+/// A vault as version 1 has it: it answers neither `validatorsManager()` nor `validatorsManagerNonce()`.
+fn make_v1(world: &mut World) {
+    world.vault.version = 1;
+    world.vault.validators_manager = None;
+    world.vault.has_manager_nonce = false;
+}
+
+#[tokio::test]
+async fn a_vault_of_version_1_gets_the_proof_itself_for_one_key_and_for_several() {
+    let vectors = fixture("original-v1.json");
+    let at = |data: &[u8], part: &[u8]| data.windows(part.len()).position(|window| window == part);
+    // `registerValidator` and `registerValidators` of a vault of version 1, as the original calls them.
+    for (assets, keys, selector) in [(33, 1, "f5e9de4d"), (70, 2, "ef2a2158")] {
+        let (mut duty, world, tree) = duty();
+        {
+            let mut world = world.lock().unwrap();
+            make_v1(&mut world);
+            world.state.withdrawable_assets = U256::from(assets * ETH);
+        }
+        assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
+        let world = world.lock().unwrap();
+        let (sent_keys, call) = &world.sent[0];
+        assert_eq!((call.to, call.value, sent_keys.len()), (VAULT, U256::ZERO, keys));
+        assert_eq!(hex::encode(&call.data[..4]), selector);
+        let record = tree.multiproof(&[1]).unwrap().validators;
+        assert!(at(&call.data, &record).is_some(), "the record of the first key");
+        if keys == 2 {
+            // Keys 1 and 2 are a selection of the vectors: `indexes` are places in the proof, not those in the file.
+            let several = &vectors["multiproofs"]["1,2"]["indexes"];
+            let words = several.as_array().unwrap().iter().map(|word| word.as_u64().unwrap());
+            let words: Vec<u8> = words.flat_map(|word| U256::from(word).to_be_bytes::<32>()).collect();
+            assert!(at(&call.data, &words).is_some(), "{several}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_harvest_of_a_vault_of_version_1_goes_first_in_the_vaults_own_multicall() {
+    let (mut duty, world, _) = duty();
+    let params = HarvestParams {
+        rewards_root: B256::repeat_byte(3),
+        reward: I160::try_from(5).unwrap(),
+        unlocked_mev_reward: U160::from(0),
+        proof: Vec::new(),
+    };
+    {
+        let mut world = world.lock().unwrap();
+        make_v1(&mut world);
+        world.state.can_harvest = true;
+        world.state.harvest_required = true;
+        world.harvest = Some(Harvest {
+            params: params.clone(),
+            withdrawable_assets: U256::from(32 * ETH),
+        });
+    }
+    assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
+    let world = world.lock().unwrap();
+    let (call, update) = (&world.sent[0].1, calls::vault_update_state(&params));
+    assert_eq!((call.to, hex::encode(&call.data[..4])), (VAULT, "ac9650d8".to_owned()));
+    let at = |part: &[u8]| call.data.windows(part.len()).position(|window| window == part);
+    assert!(
+        at(&update).expect("updateState inside") < at(&[0xf5, 0xe9, 0xde, 0x4d]).expect("registerValidator inside")
+    );
+}
+
+#[tokio::test]
+async fn who_must_upload_a_root_and_how_depends_on_where_the_vault_keeps_it() {
+    for (version, upload) in [(1, "setValidatorsRoot("), (5, "setDepositDataRoot(")] {
+        let (mut duty, world, tree) = duty();
+        {
+            let mut world = world.lock().unwrap();
+            world.vault.version = version;
+            world.state.deposit_data_root = B256::ZERO;
+        }
+        let why = idle(duty.tick().await).to_string();
+        let told = [
+            tree.root().to_string(),
+            Address::repeat_byte(2).to_string(),
+            upload.to_owned(),
+        ];
+        assert!(told.iter().all(|part| why.contains(part)), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
-    let cases: [(&str, Change, Expected); 10] = [
+    let cases: [(&str, Change, Expected); 9] = [
         (
             "poor vault",
             |world| world.state.withdrawable_assets = U256::from(31 * ETH),
@@ -450,11 +532,6 @@ async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
             |why| matches!(why, WhyNot::OtherRoad { .. }),
         ),
         (
-            "version 1",
-            |world| world.vault.version = 1,
-            |why| matches!(why, WhyNot::OtherRoad { .. }),
-        ),
-        (
             "front-run",
             |world| {
                 let vectors = fixture("original-v1.json");
@@ -490,7 +567,7 @@ async fn a_zero_manager_before_pectra_means_the_registry() {
 
 #[tokio::test]
 async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_registers() {
-    let moves: [(&str, Change); 5] = [
+    let moves: [(&str, Change); 6] = [
         ("deposit root", |world| {
             world.state.deposit_root = B256::repeat_byte(0xbb)
         }),
@@ -499,6 +576,7 @@ async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_r
         ("manager", |world| {
             world.vault.validators_manager = Some(Address::repeat_byte(5))
         }),
+        ("version", |world| world.vault.version = 1),
         ("rewards", |world| world.state.can_harvest = true),
     ];
     for (name, change) in moves {

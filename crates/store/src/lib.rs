@@ -2,6 +2,9 @@
 
 mod dump;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod validator_index;
 
 pub use dump::{DUMP_RECORD_LENGTH, DumpError};

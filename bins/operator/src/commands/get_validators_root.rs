@@ -33,6 +33,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let root = data.tree()?.root();
     let mut network = None;
     let mut asked = false;
+    let mut to_upload = None;
     if !args.no_verify {
         network = data.network(ui)?;
         match &network {
@@ -40,6 +41,10 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
                 let faults = data.faults(network, ui);
                 let found = data.look_up(root, network, &args.nodes, ui)?;
                 asked = found.is_some();
+                let uploaded = found.as_ref().and_then(|found| found.uploaded);
+                to_upload = uploaded
+                    .filter(|uploaded| !uploaded.is_this)
+                    .map(|uploaded| uploaded.to_upload(root, data.vault, network));
                 let reasons = reasons(&faults, found.as_ref(), data.vault);
                 if !reasons.is_empty() {
                     return Err(refused(&data, data.must_not_be_used(network), &by_entry(&reasons)));
@@ -53,10 +58,14 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         }
     }
     if !args.json {
-        return ui.result(format_args!(
+        ui.result(format_args!(
             "The validator deposit data Merkle tree root: {}",
             ui.strong(root)
-        ));
+        ))?;
+        if let Some(to_upload) = to_upload {
+            ui.say(format_args!("To upload it, {to_upload}."));
+        }
+        return Ok(());
     }
     ui.result(json!({
         "schema": "operator.get-validators-root.v1",

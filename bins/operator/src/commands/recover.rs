@@ -22,6 +22,7 @@ use crate::{
     config::{DataDirArgs, EndpointParser, NetworkArgs, concurrency, parse_address},
     error::CliError,
     host,
+    jwt::JwtArgs,
     mnemonic::MnemonicArgs,
     ui::Ui,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Args {
     /// Execution nodes, comma-separated, first choice first; asked for when missing.
     #[arg(long, env = "EXECUTION_ENDPOINTS", value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser, hide_env_values = true)]
     execution_endpoints: Vec<RedactedUrl>,
+    #[command(flatten)]
+    jwt: JwtArgs,
     /// Consensus nodes, comma-separated, first choice first; asked for when missing.
     #[arg(long, env = "CONSENSUS_ENDPOINTS", value_name = "URLS", value_delimiter = ',', value_parser = EndpointParser, hide_env_values = true)]
     consensus_endpoints: Vec<RedactedUrl>,
@@ -82,6 +85,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
+    let jwt_secret = args.jwt.resolve()?;
     let pool_size = args.pool_size.map_or_else(concurrency, |given| Ok(Some(given)))?;
     let workers = Workers::new(pool_size.unwrap_or_else(host::processors));
     let data_dir = args.data_dir.resolve()?;
@@ -94,7 +98,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let consensus = words::endpoints(args.consensus_endpoints, words::CONSENSUS, ui)?;
     let network = args.network.resolve_for(&directory, present.as_ref(), ui)?;
 
-    let nodes = Nodes::connect(&network.spec, execution, consensus, ui)?;
+    let nodes = Nodes::connect(&network.spec, execution, consensus, jwt_secret, ui)?;
     let registered = nodes.registered(vault, args.vault_first_block, &ui.bars())?;
     let staying = registered.staying();
     words::announce(&registered, &staying, vault, &network, ui)?;

@@ -1,6 +1,6 @@
 //! `operator start`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{ArgAction, builder::BoolishValueParser};
 use sw_registration::{Metrics, bind_metrics};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{EndpointParser, VaultArgs},
     error::{CliError, Kind},
+    jwt::JwtArgs,
     keystores::{KeystoreArgs, OpeningArgs},
     logging::{self, LogArgs},
     start_config::{NetworkChoice, StartConfig},
@@ -42,6 +43,11 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) execution_endpoints: Vec<RedactedUrl>,
+    #[command(flatten)]
+    pub(crate) jwt: JwtArgs,
+    /// Execution nodes that must agree on what money depends on: balances, roots, simulations, receipts.
+    #[arg(long, env = "EXECUTION_QUORUM", value_name = "N", default_value = "1", value_parser = parse_quorum)]
+    pub(crate) execution_quorum: NonZeroUsize,
     /// Consensus nodes, comma-separated, first choice first.
     #[arg(
         long,
@@ -161,6 +167,11 @@ pub(crate) struct TimeoutArgs {
         default_value_t = 10
     )]
     pub(crate) oracles_validators_timeout: u64,
+}
+
+fn parse_quorum(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse()
+        .map_err(|_| "expected how many nodes must agree, 1 or more")
 }
 
 pub(crate) fn run(args: Args, verbose: bool, ui: &Ui) -> Result<ExitCode, CliError> {

@@ -13,3 +13,4 @@ mod refused;
 mod registers;
 mod runs;
 mod setup;
+mod v1;

@@ -2,8 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
+use alloy_primitives::Address;
 use sw_devnet::{
-    Devnet, DevnetConfig, Registered,
+    Devnet, DevnetConfig, Registered, VaultKind,
     person::{Person, RunningOperator},
 };
 
@@ -25,6 +26,7 @@ pub(crate) fn small() -> DevnetConfig {
 
 pub(crate) struct Setup {
     pub(crate) devnet: Devnet,
+    pub(crate) vault: Address,
     pub(crate) person: Person,
     pub(crate) mnemonic: String,
     pub(crate) wallet: String,
@@ -36,20 +38,28 @@ impl Setup {
     /// Keys, a wallet with gas money, and the root uploaded.
     pub(crate) async fn ready(config: DevnetConfig, keys: usize) -> Self {
         let setup = Self::without_root(config, keys).await;
-        setup
-            .devnet
-            .set_deposit_data_root(setup.devnet.vault(), setup.root.parse().unwrap())
-            .await
-            .unwrap();
+        setup.upload_root().await;
         setup
     }
 
     /// The same, but nobody has uploaded the root.
     pub(crate) async fn without_root(config: DevnetConfig, keys: usize) -> Self {
         let devnet = Devnet::start(config).await.unwrap();
+        let vault = devnet.vault();
+        Self::of_vault(devnet, vault, keys).await
+    }
+
+    /// The same with another vault than the one that the network started with.
+    pub(crate) async fn of_kind(kind: VaultKind, config: DevnetConfig, keys: usize) -> Self {
+        let devnet = Devnet::start(config).await.unwrap();
+        let vault = devnet.create_vault(kind).await.unwrap();
+        Self::of_vault(devnet, vault, keys).await
+    }
+
+    async fn of_vault(devnet: Devnet, vault: Address, keys: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
         let operator = Path::new(env!("CARGO_BIN_EXE_operator"));
-        let person = Person::new(operator, home.path(), devnet.vault().to_string(), &devnet);
+        let person = Person::new(operator, home.path(), vault.to_string(), &devnet);
         let mnemonic = person.init(devnet.network_file()).await.unwrap();
         person.create_keys(&mnemonic, keys).await.unwrap();
         let wallet = person.create_wallet(&mnemonic).await.unwrap();
@@ -57,6 +67,7 @@ impl Setup {
         let root = person.validators_root().await.unwrap();
         Self {
             devnet,
+            vault,
             person,
             mnemonic,
             wallet,
@@ -65,9 +76,15 @@ impl Setup {
         }
     }
 
+    /// Whoever may set the vault's root sets that of its keys.
+    pub(crate) async fn upload_root(&self) {
+        let root = self.root.parse().unwrap();
+        self.devnet.set_deposit_data_root(self.vault, root).await.unwrap();
+    }
+
     /// Waits until the vault has registered `count` validators.
     pub(crate) async fn registered(&self, count: usize, running: &RunningOperator) -> Vec<Registered> {
-        let registered = self.devnet.wait_registered(self.devnet.vault(), count);
+        let registered = self.devnet.wait_registered(self.vault, count);
         match tokio::time::timeout(PATIENCE, registered).await {
             Ok(registered) => registered.unwrap(),
             Err(_) => panic!(
@@ -79,7 +96,7 @@ impl Setup {
 
     /// How many validators the vault has registered now.
     pub(crate) async fn count(&self) -> usize {
-        self.devnet.registered(self.devnet.vault()).await.unwrap().len()
+        self.devnet.registered(self.vault).await.unwrap().len()
     }
 
     /// Runs `start` that must end by itself, and returns its exit code and what it said.

@@ -142,9 +142,12 @@ impl Beacon {
         if !answer.status.is_success() {
             return Err(answer.fault(&self.url));
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), &self.url)))
+        parse(&answer.body, &self.url)
     }
+}
+
+fn parse<T: de::DeserializeOwned>(body: &[u8], url: &RedactedUrl) -> Result<Envelope<T>, EndpointFault> {
+    serde_json::from_slice(body).map_err(|error| EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), url)))
 }
 
 fn unless_optimistic<T>(answer: Envelope<T>) -> Result<T, EndpointFault> {
@@ -275,6 +278,22 @@ impl<'de> Deserialize<'de> for Decimal {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// Reads a body as each answer of the Beacon API, and says as which it can be read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn readable_as(body: &[u8], url: &RedactedUrl) -> Vec<&'static str> {
+    let validators = parse::<Vec<ValidatorAnswer>>(body, url).and_then(unless_optimistic);
+    let validators = validators.map(|found| found.into_iter().map(BeaconValidator::from).collect::<Vec<_>>());
+    let read = [
+        ("syncing", parse::<SyncingAnswer>(body, url).is_ok()),
+        ("genesis", parse::<GenesisAnswer>(body, url).is_ok()),
+        ("deposit_contract", parse::<DepositContractAnswer>(body, url).is_ok()),
+        ("finalized", parse::<BlockAnswer>(body, url).is_ok()),
+        ("validators", validators.is_ok()),
+        ("liveness", parse::<Vec<LivenessAnswer>>(body, url).is_ok()),
+    ];
+    read.into_iter().filter_map(|(name, is)| is.then_some(name)).collect()
 }
 
 const VALIDATORS: &str = "eth/v1/beacon/states/head/validators";

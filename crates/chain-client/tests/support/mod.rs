@@ -42,6 +42,7 @@ type Script = dyn Fn(&str, &Value) -> Reply + Send + Sync;
 pub struct Node {
     pub url: RedactedUrl,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
+    authorized_by: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 impl Node {
@@ -63,10 +64,12 @@ impl Node {
         let node = Self {
             url,
             asked: Arc::default(),
+            authorized_by: Arc::default(),
         };
         let state = Served {
             script,
             asked: Arc::clone(&node.asked),
+            authorized_by: Arc::clone(&node.authorized_by),
             json_rpc,
         };
         let router = Router::new().fallback(handle).with_state(state);
@@ -79,6 +82,11 @@ impl Node {
         self.asked.lock().unwrap().clone()
     }
 
+    /// The `Authorization` of every request.
+    pub fn authorized_by(&self) -> Vec<Option<String>> {
+        self.authorized_by.lock().unwrap().clone()
+    }
+
     /// How often a method was called.
     pub fn count(&self, method: &str) -> usize {
         self.asked().iter().filter(|(asked, _)| asked == method).count()
@@ -89,6 +97,7 @@ impl Node {
 struct Served {
     script: Arc<Script>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
+    authorized_by: Arc<Mutex<Vec<Option<String>>>>,
     json_rpc: bool,
 }
 
@@ -96,11 +105,15 @@ async fn handle(
     State(Served {
         script,
         asked,
+        authorized_by,
         json_rpc,
     }): State<Served>,
     request: Request,
 ) -> Response {
     let place = format!("{} {}", request.method(), request.uri());
+    let authorization = request.headers().get("authorization");
+    let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+    authorized_by.lock().unwrap().push(authorization);
     let body = axum::body::to_bytes(request.into_body(), 1 << 24).await.unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let (what, details) = if json_rpc {
@@ -182,6 +195,7 @@ pub fn options() -> ExecutionOptions {
         body_limit: 100_000,
         logs_body_limit: 100_000,
         poll_interval: Duration::from_millis(20),
+        ..ExecutionOptions::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes},
+    primitives::{Address, B256, Bytes, FixedBytes, U256},
     sol,
     sol_types::{SolCall, SolEvent},
 };
@@ -21,6 +21,9 @@ sol! {
     function get_deposit_root() view returns (bytes32);
     function depositDataRoots(address vault) view returns (bytes32);
     function depositDataIndexes(address vault) view returns (uint256);
+    function version() view returns (uint8);
+    function validatorsRoot() view returns (bytes32);
+    function validatorIndex() view returns (uint256);
     event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index);
 }
 
@@ -88,12 +91,10 @@ impl ChainReader {
         let deposit_root = self
             .read(contracts.deposit_contract, at, get_deposit_rootCall {})
             .await?;
-        let deposit_data_root = self
-            .read(contracts.deposit_data_registry, at, depositDataRootsCall { vault })
-            .await?;
-        let deposit_data_index = self
-            .read(contracts.deposit_data_registry, at, depositDataIndexesCall { vault })
-            .await?;
+        let (deposit_data_root, deposit_data_index) = match vault_registered {
+            true => self.deposit_data(vault, at).await?,
+            false => (B256::ZERO, U256::ZERO),
+        };
         let mut scan = self.scan.lock().await;
         self.advance(&mut scan, head.number.to(), at).await?;
         Ok(Facts {
@@ -105,6 +106,18 @@ impl ChainReader {
             next_validator_index: scan.keys.len() as u64,
             deposited: keys.iter().map(|key| scan.keys.contains(key)).collect(),
         })
+    }
+
+    /// The root of a vault's deposit data and the index of the next validator. A vault of version 1 keeps them itself.
+    async fn deposit_data(&self, vault: Address, at: B256) -> Result<(B256, U256), ChainError> {
+        if self.read(vault, at, versionCall {}).await? == 1 {
+            let root = self.read(vault, at, validatorsRootCall {}).await?;
+            return Ok((root, self.read(vault, at, validatorIndexCall {}).await?));
+        }
+        let registry = self.deployment.deposit_data_registry;
+        let root = self.read(registry, at, depositDataRootsCall { vault }).await?;
+        let index = self.read(registry, at, depositDataIndexesCall { vault }).await?;
+        Ok((root, index))
     }
 
     async fn read<C: SolCall>(&self, contract: Address, block: B256, call: C) -> Result<C::Return, ChainError> {

@@ -22,6 +22,7 @@ sol! {
     function get_deposit_root() view returns (bytes32);
     function depositDataRoots(address vault) view returns (bytes32);
     function depositDataIndexes(address vault) view returns (uint256);
+    function version() view returns (uint8);
     event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index);
 }
 
@@ -113,6 +114,7 @@ impl ChainState {
         let selector: [u8; 4] = data[..4].try_into().unwrap();
         match selector {
             vaultsCall::SELECTOR => json!(Bytes::from(self.data_roots.contains_key(&vault()).abi_encode())),
+            versionCall::SELECTOR => json!(B256::from(U256::from(5))),
             get_deposit_rootCall::SELECTOR => json!(self.deposit_root),
             depositDataRootsCall::SELECTOR => json!(self.data_roots.get(&vault()).copied().unwrap_or_default()),
             depositDataIndexesCall::SELECTOR => {

@@ -7,13 +7,7 @@ use super::{
     Check, Finding, Verdict,
     nodes::{unreadable, unreadable_contracts},
 };
-use crate::{
-    Operator,
-    oracles::Oracles,
-    road::{NoRoad, road},
-    supervisor::error_chain,
-    why::Ether,
-};
+use crate::{Operator, oracles::Oracles, road::road, supervisor::error_chain, why::Ether};
 
 /// The address is a vault of this network that this operator can register for.
 pub(super) struct VaultRoad;
@@ -42,14 +36,7 @@ impl Check for VaultRoad {
             Err(error) => return unreadable_contracts("the vault", &error),
         };
         match road(&state, network) {
-            Ok(_) => Verdict::Passed(format!(
-                "version {}, registers through the DepositDataRegistry",
-                state.version
-            )),
-            Err(error @ NoRoad::VersionOne) => Verdict::Failed(Finding::new(
-                error,
-                "ask the vault's admin to upgrade the vault, or use a release that serves version 1",
-            )),
+            Ok(road) => Verdict::Passed(format!("version {}, {road}", state.version)),
             Err(error) => Verdict::Warning(Finding::new(error, "the operator looks again at every block")),
         }
     }
@@ -133,8 +120,12 @@ impl Check for OracleConfig {
             Ok(snapshot) => snapshot,
             Err(error) => return unreadable("the newest block", &error),
         };
-        let wallet = operator.wallet.address();
-        let state = match snapshot.registration(operator.vault, &operator.network, wallet).await {
+        let (vault, network, wallet) = (operator.vault, &operator.network, operator.wallet.address());
+        let version = match snapshot.vault(vault, network).await {
+            Ok(state) => state.version,
+            Err(error) => return unreadable_contracts("the vault", &error),
+        };
+        let state = match snapshot.registration(vault, version, network, wallet).await {
             Ok(state) => state,
             Err(error) => return unreadable_contracts("the Keeper", &error),
         };

@@ -155,10 +155,13 @@ impl Report {
         if let Some(uploaded) = found.uploaded {
             lines.push(if uploaded.is_this {
                 format!("Uploaded root: this one; entry {} is next", uploaded.next_index)
-            } else if uploaded.root.is_zero() {
-                "Uploaded root: none yet".to_owned()
             } else {
-                format!("Uploaded root: another, {}", uploaded.root)
+                let what = match uploaded.root.is_zero() {
+                    true => "none yet".to_owned(),
+                    false => format!("another, {}", uploaded.root),
+                };
+                let to_upload = uploaded.to_upload(self.root, self.data.vault, &self.network);
+                format!("Uploaded root: {what}; {to_upload}")
             });
         }
         lines
@@ -222,6 +225,7 @@ impl Report {
                 "root": uploaded.root.to_string(),
                 "is_this": uploaded.is_this,
                 "next_entry": uploaded.next_index,
+                "set_by": uploaded.manager.to_string(),
             })),
         })
     }

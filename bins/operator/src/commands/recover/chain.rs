@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::redirect::Policy;
 use sw_chain_client::{
-    BeaconValidator, ConsensusClient, ConsensusOptions, ExecutionClient, ExecutionError, ExecutionOptions, Snapshot,
+    BeaconValidator, ConsensusClient, ConsensusOptions, ExecutionClient, ExecutionError, ExecutionOptions, JwtSecret,
+    Snapshot,
 };
 use sw_key_ops::{FoundKey, Progress, Stage};
 use sw_spec::{Address, Epoch, NetworkSpec, PublicKeyBytes, RedactedUrl};
@@ -52,6 +53,7 @@ impl<'a> Nodes<'a> {
         network: &'a NetworkSpec,
         execution: Vec<RedactedUrl>,
         consensus: Vec<RedactedUrl>,
+        jwt_secret: Option<JwtSecret>,
         ui: &Ui,
     ) -> Result<Self, CliError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,11 +64,13 @@ impl<'a> Nodes<'a> {
         let http = http_client(Policy::none())?;
         let options = ExecutionOptions {
             chain_id: Some(network.chain_id),
+            jwt_secret: jwt_secret.clone(),
             ..ExecutionOptions::default()
         };
         let check = NodeCheck {
             http: &http,
             network,
+            jwt_secret,
             is_optional: false,
             ui,
         };
