@@ -55,7 +55,8 @@ impl FeeError {
 impl FeeLimits {
     /// Leaves room for the base fee to double, as far as the limit allows.
     pub(crate) fn offer(&self, base_fee: u128, tip: u128) -> Result<Fees, FeeError> {
-        let tip = tip.max(self.min_priority_fee);
+        // After empty blocks the market's tip is nothing, and geth takes no transaction that tips nothing.
+        let tip = tip.max(self.min_priority_fee).max(1);
         let needed = base_fee.saturating_add(tip);
         let limit = self.max_fee_per_gas;
         if needed >= limit {
@@ -179,6 +180,12 @@ mod tests {
     fn the_network_s_least_tip_is_paid() {
         let offered = limits(2, 1).offer(7, 0).expect("within the limit");
         assert_eq!(offered.max_priority_fee_per_gas, GWEI);
+    }
+
+    #[test]
+    fn a_market_that_tips_nothing_is_tipped_one_wei() {
+        let offered = limits(10, 0).offer(7, 0).expect("within the limit");
+        assert_eq!(offered.max_priority_fee_per_gas, 1);
     }
 
     #[test]
