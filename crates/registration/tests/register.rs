@@ -378,7 +378,7 @@ async fn one_key_goes_by_the_single_proof_and_a_due_harvest_goes_first() {
 
 #[tokio::test]
 async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
-    let cases: [(&str, Change, Expected); 10] = [
+    let cases: [(&str, Change, Expected); 11] = [
         (
             "poor vault",
             |world| world.state.withdrawable_assets = U256::from(31 * ETH),
