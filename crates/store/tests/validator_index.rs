@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "test code"
 )]
 
@@ -438,9 +439,9 @@ fn rows_that_the_original_added_after_us_go_and_ours_stay() {
     assert_eq!((index.proven(), index.count().unwrap()), (Some((10, &tree(1))), 1));
 }
 
-/// `cargo test --release --package sw-store --test validator_index -- --nocapture million`, with `ROWS=1000000`.
+/// `ROWS` says how many.
 #[test]
-fn a_million_rows_open_in_the_time_that_is_printed() {
+fn all_rows_are_read_at_the_opening_and_it_says_how_long_that_takes() {
     let rows: u64 = std::env::var("ROWS").map_or(2_000, |text| text.parse().unwrap());
     let (_dir, path) = scratch();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
