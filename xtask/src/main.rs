@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | chaos | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod demo;
 mod devnet;
 mod figures;
 mod fixtures;
+mod kills;
 mod layers;
 mod shell;
 
@@ -39,6 +40,8 @@ enum Task {
     Ci,
     /// Kills the commands that make keys, and has their disk fail, at every call that touches it.
     Crash(crash::Arguments),
+    /// Kills and stops a running operator hundreds of times, and starts it again.
+    Kills(kills::Arguments),
     /// Runs a long random scenario over the whole network, and holds the invariants after each step.
     Chaos(chaos::Arguments),
     /// Proves that the crates depend on each other in one direction only.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Devnet(arguments) => devnet::run(&arguments),
         Task::Ci => ci::run(),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Kills(arguments) => kills::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
