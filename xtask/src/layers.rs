@@ -32,7 +32,27 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
 ];
 
 /// The other side of every wire and the tools around it: they stand outside, and use none of the layers.
-const OUTSIDE: &[(&str, &[&str])] = &[("sw-testkit", &[]), ("sw-devnet", &[]), ("xtask", &["sw-devnet"])];
+const OUTSIDE: &[(&str, &[&str])] = &[
+    ("sw-testkit", &[]),
+    ("sw-devnet", &[]),
+    ("xtask", &["sw-devnet"]),
+    // It reaches every parser.
+    (
+        "sw-fuzz",
+        &[
+            "sw-testkit",
+            "sw-spec",
+            "sw-keys",
+            "sw-deposit-data",
+            "sw-vault-dir",
+            "sw-ipfs",
+            "sw-chain-client",
+            "sw-oracle-client",
+            "sw-store",
+            "sw-registration",
+        ],
+    ),
+];
 
 /// What tests may use from outside.
 const FOR_TESTS: &[(&str, &[&str])] = &[("sw-testkit", &[]), ("sw-devnet", &["operator"])];

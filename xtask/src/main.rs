@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod demo;
 mod devnet;
 mod figures;
 mod fixtures;
+mod fuzz;
 mod kills;
 mod layers;
 mod shell;
@@ -44,6 +45,8 @@ enum Task {
     Kills(kills::Arguments),
     /// Runs a long random scenario over the whole network, and holds the invariants after each step.
     Chaos(chaos::Arguments),
+    /// Feeds every parser of what comes from outside with mutated and random inputs.
+    Fuzz(fuzz::Arguments),
     /// Proves that the crates depend on each other in one direction only.
     Layers,
     /// Measures the shipped binary against its limits.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Kills(arguments) => kills::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),
         Task::Fixtures => fixtures::run(),

@@ -13,6 +13,7 @@ use sw_spec::{Address, Network, NetworkSpec, ParseNetworkError, ParseUrlError, R
 use sw_vault_dir::{VaultConfig, VaultDir};
 
 use crate::{
+    env_file,
     error::{CliError, Kind},
     ui::{Question, Ui},
 };
@@ -345,23 +346,19 @@ pub(crate) fn load_env_file(args: &[OsString]) -> Result<(), CliError> {
     }) else {
         return Ok(());
     };
-    dotenvy::from_path(&path).map_err(|error| {
+    let text = env_file::read(Path::new(&path));
+    let loaded = text.and_then(|text| {
+        env_file::check(&text)?;
+        dotenvy::from_read(text.as_slice()).map_err(env_file::fault)
+    });
+    loaded.map_err(|error| {
         CliError::new(
             Kind::Usage,
             format_args!("cannot read the environment file `{}`", Path::new(&path).display()),
         )
-        .cause(env_file_fault(&error))
+        .cause(error.to_string())
         .hint("`--env-file` names a file of NAME=value lines")
     })
-}
-
-/// The parser's own words quote the faulty line, which may hold a secret.
-fn env_file_fault(error: &dotenvy::Error) -> String {
-    match error {
-        dotenvy::Error::Io(error) => error.to_string(),
-        dotenvy::Error::LineParse(_, at) => format!("a line is not of the form NAME=value (near character {at})"),
-        _ => "a line is not of the form NAME=value".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,16 @@ use std::{
 };
 
 use sw_key_ops::{Progress, Stage};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt};
 
 use crate::{
     error::{CliError, Kind},
     ui::Ui,
 };
+use fold::{Folder, Form};
+
+mod fold;
 
 /// How much is said, and in which form.
 #[derive(Debug, clap::Args)]
@@ -58,8 +62,8 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Turns logs on, once in a process.
-pub(crate) fn start(args: &LogArgs, verbose: bool, ui: &Ui) -> Result<(), CliError> {
+/// Turns logs on, once in a process. Lines that say the same again are counted.
+pub(crate) fn start(args: &LogArgs, verbose: bool, ui: &Ui) -> Result<Logs, CliError> {
     let level = match args.log_level {
         _ if verbose => "debug",
         Level::Error => "error",
@@ -72,31 +76,64 @@ pub(crate) fn start(args: &LogArgs, verbose: bool, ui: &Ui) -> Result<(), CliErr
         "warn,operator={level},{}",
         OURS.map(|name| format!("{name}={level}")).join(",")
     ));
-    // When whoever reads the logs is gone, a complaint about it would go to the same place, and panic.
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = match args.log_format {
-        Format::Plain => registry
-            .with(
-                fmt::layer()
-                    .log_internal_errors(false)
-                    .with_writer(std::io::stderr)
-                    .with_ansi(ui.colors_stderr())
-                    .with_target(false),
-            )
-            .try_init(),
-        Format::Json => registry
-            .with(
-                fmt::layer()
-                    .json()
-                    .log_internal_errors(false)
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false)
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
+    let form = match args.log_format {
+        Format::Plain => Form::Plain,
+        Format::Json => Form::Json,
     };
-    started.map_err(|error| CliError::caused_by(Kind::Failed, "cannot start the logs", &error))
+    let folder = Folder::new(std::io::stderr(), form);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer(form, folder.clone(), ui.colors_stderr()))
+        .try_init()
+        .map_err(|error| CliError::caused_by(Kind::Failed, "cannot start the logs", &error))?;
+    Ok(Logs(folder))
+}
+
+/// Writes each event as one line.
+fn layer<S>(form: Form, folder: Folder, colors: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // When whoever reads the logs is gone, a complaint about it would go to the same place, and panic.
+    let layer = fmt::layer().log_internal_errors(false);
+    match form {
+        Form::Plain => layer.with_writer(folder).with_ansi(colors).with_target(false).boxed(),
+        Form::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(folder)
+            .boxed(),
+    }
+}
+
+/// The running log. What it held back is told when this is dropped.
+pub(crate) struct Logs(Folder);
+
+impl Logs {
+    /// Tells, now and then, how often a line was repeated, also while nothing else is said. Never ends.
+    pub(crate) fn tell_repetitions(&self) -> impl Future<Output = ()> + Send + use<> {
+        let folder = self.0.clone();
+        async move {
+            loop {
+                tokio::time::sleep(TELL_EVERY).await;
+                folder.tell_due();
+            }
+        }
+    }
+
+    /// Tells all that was held back, before an end that drops nothing.
+    pub(crate) fn teller(&self) -> impl Fn() + Send + use<> {
+        let folder = self.0.clone();
+        move || folder.tell_all()
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.0.tell_all();
+    }
 }
 
 /// Tells the log now and then how far the work has come.

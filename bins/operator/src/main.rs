@@ -4,6 +4,7 @@ mod argv;
 mod commands;
 mod config;
 mod deposit_data;
+mod env_file;
 mod error;
 mod host;
 mod jwt;

@@ -85,6 +85,7 @@ impl Nodes {
             let ready = check.consensus(&args.consensus_endpoints).await?;
             let options = ConsensusOptions {
                 retry_budget: RETRY_BUDGET,
+                genesis: Some(network.into()),
                 ..ConsensusOptions::default()
             };
             nodes.consensus = Some(ConsensusClient::new(http.clone(), ready, options));

@@ -13,7 +13,7 @@ use sw_ipfs::{GatewayOptions, Gateways, gateway_redirects};
 use sw_key_ops::{KeystoreKeys, verify_keystores};
 use sw_keys::{WalletFile, WalletFileError};
 use sw_oracle_client::ApprovalTimeouts;
-use sw_registration::{Metrics, NetworkValidators, Operator, ServiceError, WALLET_REMEDY};
+use sw_registration::{Metrics, NetworkValidators, Operator, Oracles, Quarantine, ServiceError, WALLET_REMEDY};
 use sw_signers::LocalSigner;
 use sw_store::ValidatorIndex;
 use sw_vault_dir::{Batch, IndexError, KeystoreFault, KeystoreIndex, OpenKeystoreError, VaultLock, read_secret_file};
@@ -51,6 +51,7 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
     let execution = ExecutionClient::new(strict.clone(), config.execution_endpoints, options);
     let options = ConsensusOptions {
         request_timeout: timeouts.consensus,
+        genesis: Some((&config.network).into()),
         ..ConsensusOptions::default()
     };
     let consensus = ConsensusClient::new(strict.clone(), config.consensus_endpoints, options);
@@ -82,12 +83,16 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
         slot,
     )
     .map_err(|error| CliError::from_error(Kind::Failed, &error))?;
+    let keys = deposit_data.entries().iter().map(|entry| entry.public_key);
+    let quarantine = Quarantine::new(config.vault, keys, Arc::clone(&metrics));
+    let short_gateways = gateways(timeouts.ipfs);
     let operator = Operator {
         vault: config.vault,
         network: config.network.clone(),
         execution,
         consensus,
-        gateways: gateways(timeouts.ipfs),
+        oracles: Oracles::new(config.network.clone(), Arc::clone(&short_gateways)),
+        gateways: short_gateways,
         dump_gateways: gateways(timeouts.ipfs.max(DUMP_TIMEOUT)),
         http: strict,
         approval_timeouts: ApprovalTimeouts {
@@ -101,7 +106,7 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
         wallet,
         deposit_data: Arc::new(deposit_data),
         tree: Arc::new(tree),
-        validators: NetworkValidators::new(index, config.network.clone(), random),
+        validators: NetworkValidators::new(index, config.network.clone(), quarantine, random),
         metrics,
         random,
     };
@@ -153,7 +158,15 @@ fn open(config: &StartConfig, lock: &VaultLock) -> Result<Opened, CliError> {
     let signer = LocalSigner::new(KeystoreKeys::new(keystores(config)?, config.opening));
     let wallet_key = open_wallet(config)?;
     let journal = Journal::open(&config.directory.journal()).map_err(|error| failed(&error))?;
-    let index = ValidatorIndex::open(&files.database, &config.network.name).map_err(|error| failed(&error))?;
+    let (index, damaged) =
+        ValidatorIndex::open_or_rebuild(&files.database, &config.network.name).map_err(|error| failed(&error))?;
+    if let Some(damaged) = damaged {
+        tracing::warn!(
+            kept = %damaged.kept.display(),
+            finding = damaged.finding,
+            "the validator database was damaged; it is put aside and rebuilt from the chain"
+        );
+    }
     Ok(Opened {
         wallet_key,
         journal,

@@ -1,6 +1,11 @@
 //! The consensus chain through the Beacon API of several nodes.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use futures::future::join_all;
@@ -11,6 +16,9 @@ use crate::{
     endpoints::{Endpoints, Failed, NoAnswer},
 };
 use beacon::Beacon;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use beacon::readable_as;
 
 mod beacon;
 
@@ -23,6 +31,26 @@ pub struct ConsensusOptions {
     pub retry_budget: Duration,
     /// The longest answer that is read, in bytes after decompression.
     pub body_limit: usize,
+    /// The chain that every endpoint must be on; it is asked before an endpoint's first use, and again after each fault.
+    pub genesis: Option<ExpectedGenesis>,
+}
+
+/// What makes a beacon chain the one that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedGenesis {
+    /// What exits are bound to.
+    pub validators_root: B256,
+    /// What deposits are bound to.
+    pub fork_version: ForkVersion,
+}
+
+impl From<&NetworkSpec> for ExpectedGenesis {
+    fn from(network: &NetworkSpec) -> Self {
+        Self {
+            validators_root: network.genesis_validators_root,
+            fork_version: network.genesis_fork_version,
+        }
+    }
 }
 
 impl Default for ConsensusOptions {
@@ -31,6 +59,7 @@ impl Default for ConsensusOptions {
             request_timeout: Duration::from_secs(60),
             retry_budget: Duration::from_secs(120),
             body_limit: 32 * 1024 * 1024,
+            genesis: None,
         }
     }
 }
@@ -156,6 +185,8 @@ impl ConsensusClient {
                     url,
                     timeout,
                     limit,
+                    expected: options.genesis,
+                    is_checked: AtomicBool::new(false),
                 },
             )
         });
@@ -199,6 +230,25 @@ impl ConsensusClient {
         .await
     }
 
+    /// The slot of the head of the first endpoint that is in step: not syncing, not optimistic, and with an execution node.
+    ///
+    /// # Errors
+    /// When no endpoint is.
+    pub async fn head_slot(&self) -> Result<Slot, ConsensusError> {
+        self.first_answer(async |beacon| {
+            let said = beacon.syncing().await?;
+            match said {
+                _ if said.is_syncing => Err(EndpointFault::Syncing),
+                _ if said.is_optimistic => Err(EndpointFault::Optimistic),
+                _ if said.el_offline => Err(EndpointFault::ExecutionOffline),
+                said => said
+                    .head_slot
+                    .ok_or_else(|| EndpointFault::Malformed("no head".to_owned())),
+            }
+        })
+        .await
+    }
+
     /// The latest block that cannot be undone, with the execution block in it.
     ///
     /// # Errors
@@ -213,6 +263,15 @@ impl ConsensusClient {
     /// When no endpoint answers.
     pub async fn deposit_contract(&self) -> Result<BeaconDepositContract, ConsensusError> {
         self.first_answer(async |beacon| beacon.deposit_contract().await).await
+    }
+
+    /// The same by the word of every endpoint: each may have to take over.
+    pub async fn every_deposit_contract(&self) -> Vec<(RedactedUrl, Result<BeaconDepositContract, EndpointFault>)> {
+        join_all(self.endpoints.all().iter().map(|endpoint| async {
+            let contract = endpoint.client.deposit_contract().await;
+            (endpoint.url.clone(), contract)
+        }))
+        .await
     }
 
     /// Those of the validators that the chain knows at its head.
@@ -237,6 +296,7 @@ impl ConsensusClient {
     pub async fn live_validators(&self, epoch: Epoch, indices: &[u64]) -> Result<BTreeSet<u64>, ConsensusError> {
         let answers = join_all(self.endpoints.all().iter().map(|endpoint| async move {
             let mut live = BTreeSet::new();
+            endpoint.client.check_genesis().await?;
             for indices in indices.chunks(INDICES_A_REQUEST) {
                 live.extend(endpoint.client.live_validators(epoch, indices).await?);
             }
@@ -268,7 +328,13 @@ impl ConsensusClient {
     ) -> Result<T, ConsensusError> {
         let ask = &ask;
         let answer = self.endpoints.first_answer::<T, Infallible, _>(|endpoint| async move {
-            ask(&endpoint.client).await.map_err(Failed::Endpoint)
+            let beacon = &endpoint.client;
+            beacon.check_genesis().await?;
+            let answer = ask(beacon).await;
+            if answer.is_err() {
+                beacon.doubt();
+            }
+            answer.map_err(Failed::Endpoint)
         });
         answer.await.map_err(|error| match error {
             NoAnswer::Unavailable(failures) => ConsensusError::Unavailable(failures),

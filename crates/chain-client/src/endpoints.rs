@@ -10,7 +10,7 @@ use std::{
 
 use sw_spec::RedactedUrl;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::EndpointFault;
 
@@ -83,6 +83,14 @@ impl<C> Endpoints<C> {
         &self.members
     }
 
+    /// The configured order, but that those that were set aside come last: a lie is no outage that a pause cures.
+    fn in_order(&self) -> Vec<&Arc<Endpoint<C>>> {
+        let now = Instant::now();
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_by_key(|endpoint| endpoint.rest().set_aside_until.filter(|until| *until > now));
+        members
+    }
+
     /// Those that do not rest; all of them if all do.
     pub(crate) fn rested(&self) -> Vec<&Arc<Endpoint<C>>> {
         let rested: Vec<_> = self.members.iter().filter(|endpoint| endpoint.is_rested()).collect();
@@ -103,7 +111,7 @@ impl<C> Endpoints<C> {
     {
         let deadline = Instant::now() + self.budget;
         loop {
-            for endpoint in self.members.iter().filter(|endpoint| endpoint.is_rested()) {
+            for endpoint in self.in_order().into_iter().filter(|endpoint| endpoint.is_rested()) {
                 match ask(Arc::clone(endpoint)).await {
                     Ok(answer) => {
                         endpoint.succeeded();
@@ -131,7 +139,7 @@ impl<C> Endpoints<C> {
         }
     }
 
-    fn failures(&self) -> Vec<EndpointFailure> {
+    pub(crate) fn failures(&self) -> Vec<EndpointFailure> {
         self.members
             .iter()
             .filter_map(|endpoint| endpoint.latest_failure())
@@ -150,26 +158,42 @@ pub(crate) struct Endpoint<C> {
 struct Rest {
     failures_in_a_row: u32,
     until: Option<Instant>,
+    set_aside_until: Option<Instant>,
     latest: Option<Arc<EndpointFault>>,
 }
 
 impl<C> Endpoint<C> {
+    /// Whether it can be asked now.
     pub(crate) fn is_rested(&self) -> bool {
         self.rests_until().is_none_or(|until| until <= Instant::now())
     }
 
     pub(crate) fn succeeded(&self) {
-        *self.rest() = Rest::default();
+        let mut rest = self.rest();
+        *rest = Rest {
+            set_aside_until: rest.set_aside_until,
+            ..Rest::default()
+        };
+    }
+
+    /// It gave what cannot be true: beside its rest, it is asked only while no other endpoint can be.
+    pub(crate) fn set_aside(&self, fault: EndpointFault) {
+        warn!(endpoint = %self.url, error = %fault.in_one_line(), "endpoint set aside for an hour");
+        self.failed(fault);
+        self.rest().set_aside_until = Some(Instant::now() + SET_ASIDE);
     }
 
     pub(crate) fn failed(&self, fault: EndpointFault) -> Arc<EndpointFault> {
         let fault = Arc::new(fault);
         let mut rest = self.rest();
         let doubled = FIRST_REST.saturating_mul(1_u32.checked_shl(rest.failures_in_a_row).unwrap_or(u32::MAX));
-        let pause = match fault.retry_after() {
-            Some(asked) => asked.clamp(FIRST_REST, LONGEST_ASKED_REST),
-            None if fault.is_retryable() => jittered(doubled.min(LONGEST_REST)),
-            None => LONGEST_REST,
+        let pause = match (fault.retry_after(), &*fault) {
+            (Some(asked), _) => asked.clamp(FIRST_REST, LONGEST_ASKED_REST),
+            // It may have caught up by the next look.
+            (None, EndpointFault::Lagging { .. }) => FIRST_REST,
+            (None, EndpointFault::Outvoted { .. }) => LONGEST_REST,
+            (None, fault) if fault.is_retryable() => jittered(doubled.min(LONGEST_REST)),
+            (None, _) => LONGEST_REST,
         };
         rest.failures_in_a_row = rest.failures_in_a_row.saturating_add(1);
         rest.until = Some(Instant::now() + pause);
@@ -202,6 +226,7 @@ fn jittered(duration: Duration) -> Duration {
 }
 
 const FIRST_REST: Duration = Duration::from_secs(1);
+const SET_ASIDE: Duration = Duration::from_secs(3600);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 const LONGEST_ASKED_REST: Duration = Duration::from_secs(300);
 
@@ -234,6 +259,38 @@ mod tests {
             assert_eq!(answer.await.ok(), Some(1));
         }
         assert_eq!(asked.map(|count| count.into_inner()), [1, 5, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_was_set_aside_is_asked_only_while_no_other_can_be() {
+        let endpoints = endpoints(3, 1_000);
+        let [first, second] = [0, 1].map(|index| Arc::clone(endpoints.all().get(index).expect("three")));
+        let down = std::cell::Cell::new(3);
+        let preferred = || async {
+            let asked = endpoints.first_answer::<_, (), _>(|endpoint| {
+                let is_down = endpoint.client == down.get();
+                async move {
+                    if is_down {
+                        Err(EndpointFault::Syncing.into())
+                    } else {
+                        Ok(endpoint.client)
+                    }
+                }
+            });
+            asked.await.ok()
+        };
+        second.set_aside(EndpointFault::Malformed("a lie".to_owned()));
+        tokio::time::sleep(LONGEST_REST).await;
+        first.set_aside(EndpointFault::Malformed("a lie".to_owned()));
+        assert_eq!(preferred().await, Some(2));
+        tokio::time::sleep(2 * LONGEST_REST).await;
+        assert_eq!(preferred().await, Some(2), "a rest is over, a lie is not forgotten");
+        down.set(2);
+        assert_eq!(preferred().await, Some(1), "the one whose lie is older");
+        assert_eq!(preferred().await, Some(1));
+        down.set(3);
+        tokio::time::sleep(SET_ASIDE).await;
+        assert_eq!(preferred().await, Some(0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -66,6 +66,16 @@ pub enum ExecutionError {
         /// What gives them away.
         reason: String,
     },
+    /// Too few endpoints say the same of what money depends on.
+    #[error("fewer than {needed} execution endpoints agree on {what}: {said}")]
+    NoQuorum {
+        /// What was asked.
+        what: &'static str,
+        /// How many must agree.
+        needed: usize,
+        /// Who agrees with whom, and what is wrong with the others.
+        said: String,
+    },
     /// The block of the snapshot is no longer part of the chain.
     #[error("block {number} ({hash}) is no longer in the chain")]
     Reorganised {
@@ -82,7 +92,7 @@ impl ExecutionError {
         match self {
             Self::Unavailable(failures) => failures.iter().any(|failure| failure.fault.is_retryable()),
             Self::Endpoint { fault, .. } => fault.is_retryable(),
-            Self::ForgedLogs { .. } | Self::Reorganised { .. } => true,
+            Self::ForgedLogs { .. } | Self::NoQuorum { .. } | Self::Reorganised { .. } => true,
             Self::Refused { .. } | Self::Reverted { .. } | Self::NotAVault { .. } | Self::ContractMismatch { .. } => {
                 false
             }

@@ -25,6 +25,8 @@ pub struct DepositEvent {
     pub index: u64,
     /// The block.
     pub block: u64,
+    /// The transaction.
+    pub transaction: B256,
 }
 
 /// A validator that a vault registered.
@@ -292,6 +294,7 @@ fn deposit(log: &FoundLog) -> Result<DepositEvent, String> {
             .map_err(|_| ill_sized("signature"))?,
         index: little_endian(&event.index).ok_or_else(|| ill_sized("index"))?,
         block: log.block,
+        transaction: log.transaction,
     })
 }
 

@@ -11,10 +11,11 @@ use std::{
 use alloy::rpc::json_rpc::RpcSend;
 use alloy_primitives::{B256, Bytes, U64};
 use futures::future::join_all;
+use serde::de::IgnoredAny;
 use sw_spec::RedactedUrl;
 
 use crate::{
-    BlockRef, EndpointFailure, EndpointFault, ExecutionError, JwtSecret, Receipt, Snapshot,
+    BlockRef, EndpointFailure, EndpointFault, ExecutionError, JwtSecret, Receipt,
     block::{BlockAnswer, ReceiptAnswer},
     endpoints::{Endpoint, Endpoints, Failed, NoAnswer},
     rpc::{CallError, Node},
@@ -85,16 +86,22 @@ pub enum TransactionStatus {
 /// The execution chain through one or more nodes: they are asked in order, and the next takes over when one fails.
 #[derive(Clone)]
 pub struct ExecutionClient {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    endpoints: Endpoints<Node>,
+    pub(crate) endpoints: Endpoints<Node>,
     options: ExecutionOptions,
     /// 0 while no chain is expected.
     chain_id: AtomicU64,
     /// The latest block that every endpoint must have.
     final_block: AtomicU64,
+    /// Unix time that the consensus chain has come to.
+    pub(crate) consensus_time: AtomicU64,
+    /// Seconds that an endpoint's head may be older than that.
+    pub(crate) consensus_tolerance: AtomicU64,
+    /// The newest block that was given out.
+    pub(crate) newest: AtomicU64,
 }
 
 impl ExecutionClient {
@@ -105,6 +112,10 @@ impl ExecutionClient {
         let nodes = endpoints
             .into_iter()
             .map(|url| (url.clone(), Node::new(client.clone(), url, &options)));
+        Self::over(nodes, options.clone())
+    }
+
+    pub(crate) fn over(nodes: impl IntoIterator<Item = (RedactedUrl, Node)>, options: ExecutionOptions) -> Self {
         let endpoints = Endpoints::new(nodes, options.retry_budget);
         let chain_id = AtomicU64::new(options.chain_id.unwrap_or(0));
         Self {
@@ -113,6 +124,9 @@ impl ExecutionClient {
                 options,
                 chain_id,
                 final_block: AtomicU64::new(0),
+                consensus_time: AtomicU64::new(0),
+                consensus_tolerance: AtomicU64::new(0),
+                newest: AtomicU64::new(0),
             }),
         }
     }
@@ -129,28 +143,6 @@ impl ExecutionClient {
                 .map(|endpoint| endpoint_status(endpoint, chain_id)),
         )
         .await
-    }
-
-    /// Takes the latest block of the first endpoint that is healthy, and pins all reads of a decision to it.
-    ///
-    /// # Errors
-    /// When no endpoint answers within the retry budget with a head that is neither still syncing nor behind a block that
-    /// is final.
-    pub async fn head(&self) -> Result<Snapshot, ExecutionError> {
-        let inner = &self.inner;
-        let (endpoint, block) = inner
-            .first_answer(|endpoint| async move {
-                endpoint.client.check_chain(inner.chain_id()).await?;
-                if endpoint.client.is_syncing().await? {
-                    return Err(EndpointFault::Syncing.into());
-                }
-                let block = block(&endpoint.client, "latest").await?;
-                let block = block.ok_or_else(|| EndpointFault::Malformed("no latest block".to_owned()))?;
-                inner.check_has_final(block.number)?;
-                Ok((endpoint, block))
-            })
-            .await?;
-        Ok(Snapshot::new(Arc::clone(inner), endpoint, block))
     }
 
     /// The block of this number, or `None` if the chain is not that long.
@@ -203,12 +195,15 @@ impl ExecutionClient {
         .await;
         let (statuses, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
         let statuses: Vec<_> = statuses.into_iter().flatten().collect();
+        let is_mined = |status: &&TransactionStatus| matches!(status, TransactionStatus::Mined(_));
+        let votes = |status| statuses.iter().filter(|other| *other == status).count();
         let mined = statuses
             .iter()
-            .find(|status| matches!(status, TransactionStatus::Mined(_)));
-        let pending = statuses
-            .iter()
-            .find(|status| matches!(status, TransactionStatus::Pending));
+            .filter(is_mined)
+            .find(|status| votes(*status) >= self.inner.quorum());
+        // Of what too few have in a block it is only known that it may get there.
+        let known = statuses.iter().any(|status| *status != TransactionStatus::Unknown);
+        let pending = known.then_some(&TransactionStatus::Pending);
         match mined.or(pending).or(statuses.first()) {
             Some(status) => Ok(*status),
             None => Err(ExecutionError::Unavailable(
@@ -228,7 +223,7 @@ impl ExecutionClient {
             }
             return Ok(TransactionStatus::Mined(receipt));
         }
-        let known: Option<serde_json::Value> = node.plain("eth_getTransactionByHash", (hash,)).await?;
+        let known: Option<IgnoredAny> = node.plain("eth_getTransactionByHash", (hash,)).await?;
         Ok(if known.is_some() {
             TransactionStatus::Pending
         } else {
@@ -311,18 +306,29 @@ impl Inner {
         self.final_block.load(Ordering::Relaxed)
     }
 
-    fn check_has_final(&self, head: u64) -> Result<(), EndpointFault> {
+    pub(crate) fn check_has_final(&self, head: u64) -> Result<(), EndpointFault> {
         match self.final_block() {
             block if head < block => Err(EndpointFault::Behind { block }),
             _ => Ok(()),
         }
     }
 
+    pub(crate) fn endpoints(&self) -> usize {
+        self.endpoints.all().len()
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        self.options.quorum.max(1)
+    }
+
     pub(crate) fn retry_budget(&self) -> Duration {
         self.options.retry_budget
     }
 
-    async fn first_answer<T, F>(&self, ask: impl FnMut(Arc<Endpoint<Node>>) -> F) -> Result<T, ExecutionError>
+    pub(crate) async fn first_answer<T, F>(
+        &self,
+        ask: impl FnMut(Arc<Endpoint<Node>>) -> F,
+    ) -> Result<T, ExecutionError>
     where
         F: Future<Output = Result<T, Failed<ExecutionError>>>,
     {
@@ -333,7 +339,7 @@ impl Inner {
     }
 }
 
-async fn block(node: &Node, number: impl RpcSend) -> Result<Option<BlockRef>, EndpointFault> {
+pub(crate) async fn block(node: &Node, number: impl RpcSend) -> Result<Option<BlockRef>, EndpointFault> {
     let answer: Option<BlockAnswer> = node.plain("eth_getBlockByNumber", (number, false)).await?;
     answer.map(BlockRef::try_from).transpose()
 }

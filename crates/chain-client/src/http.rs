@@ -7,7 +7,7 @@ use reqwest::{
     RequestBuilder, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use sw_spec::RedactedUrl;
+use sw_spec::{B256, ForkVersion, RedactedUrl};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -75,6 +75,41 @@ pub enum EndpointFault {
         /// A block that every sound node has.
         block: u64,
     },
+    /// It is older than what was decided on before, while another is not.
+    #[error("its newest block is {found}, and block {seen} has been seen")]
+    Lagging {
+        /// Its newest block.
+        found: u64,
+        /// The newest block of any endpoint.
+        seen: u64,
+    },
+    /// It has not come as far as the consensus chain.
+    #[error("its newest block {block} is {seconds} s older than the head of the consensus chain")]
+    BehindConsensus {
+        /// Its newest block.
+        block: u64,
+        /// How much older it is.
+        seconds: u64,
+    },
+    /// It says something else than the others.
+    #[error("it does not agree with the others on {what}")]
+    Outvoted {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// A consensus node is of another chain than the one that is wanted.
+    #[error(
+        "its chain has genesis validators root {validators_root} and fork version {fork_version}, which is another network"
+    )]
+    WrongGenesis {
+        /// What its exits are bound to.
+        validators_root: B256,
+        /// What its deposits are bound to.
+        fork_version: ForkVersion,
+    },
+    /// A consensus node is without its execution node.
+    #[error("its execution node is offline")]
+    ExecutionOffline,
     /// A consensus node speaks of blocks that no execution node has verified.
     #[error("its blocks are not verified by an execution node yet")]
     Optimistic,
@@ -84,7 +119,7 @@ impl EndpointFault {
     /// Whether time may cure it.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::WrongChain { .. } | Self::Redirected => false,
+            Self::WrongChain { .. } | Self::WrongGenesis { .. } | Self::Redirected => false,
             Self::Status { status, .. } => !matches!(status, 400 | 401 | 403 | 405),
             _ => true,
         }
@@ -130,6 +165,15 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of(status: StatusCode, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body,
+            retry_after: None,
+        }
+    }
+
     /// The fault that an unsuccessful status is.
     pub(crate) fn fault(&self, url: &RedactedUrl) -> EndpointFault {
         let asks_for_a_pause = self.status == StatusCode::SERVICE_UNAVAILABLE && self.retry_after.is_some();
@@ -216,13 +260,16 @@ async fn within(
 
 /// The beginning of a foreign text, without control characters and without the secrets of the URL.
 pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
+    let whole = text.len() <= EXCERPT_SOURCE;
     let mut text = String::from_utf8_lossy(text.get(..EXCERPT_SOURCE).unwrap_or(text)).into_owned();
-    let url = url.expose_url();
-    let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
-    let parts = parts.chain(url.query_pairs().map(|(_, value)| value.into_owned()));
-    let parts = parts.chain([url.username().to_owned(), url.password().unwrap_or_default().to_owned()]);
-    for secret in parts.filter(|part| part.len() >= SHORTEST_SECRET) {
-        text = text.replace(&secret, "***");
+    let secrets = secrets(url);
+    for secret in &secrets {
+        text = text.replace(secret, "***");
+    }
+    // A secret across the end of what is looked at is not found, and would show if what is before it shrank.
+    if !whole {
+        let longest = secrets.first().map_or(0, String::len);
+        text.truncate(text.floor_char_boundary(text.len().saturating_sub(longest)));
     }
     let shown = text
         .chars()
@@ -237,17 +284,57 @@ pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
     }
 }
 
+/// What of a URL may be a secret, as it is written and as it is meant, the longest first: one may contain another.
+fn secrets(url: &RedactedUrl) -> Vec<String> {
+    let url = url.expose_url();
+    let written = url.path_segments().into_iter().flatten();
+    let written = written.chain(url.query().into_iter().flat_map(|query| query.split(['&', '=', '+'])));
+    let written = written.chain([url.username(), url.password().unwrap_or_default()]);
+    let meant = url.query_pairs().map(|(_, value)| value.into_owned());
+    let mut secrets: Vec<_> = written
+        .flat_map(|part| [part.to_owned(), unescaped(part)])
+        .chain(meant)
+        .filter(|part| part.len() >= SHORTEST_SECRET)
+        .collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
+}
+
+/// A part of a URL without its percent signs (RFC 3986 section 2.1).
+fn unescaped(part: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.first_chunk::<2>().filter(|_| *first == b'%');
+        match escaped.and_then(|digits| hex::decode_to_array::<_, 1>(digits).ok()) {
+            Some([byte]) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3). The date is compared with the answer's own `Date`: both
 /// are from one clock, and ours does not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let asked = header(RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
     }
     let (then, now) = (parse_http_date(asked), header(DATE).map(parse_http_date));
-    then.ok()?.duration_since(now?.ok()?).ok()
+    let pause = then.ok()?.duration_since(now?.ok()?).ok()?;
+    Some(pause.min(LONGEST_PAUSE))
 }
+
+/// Nobody waits longer; it also keeps the arithmetic of instants in range.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 const EXCERPT_SOURCE: usize = 4096;
@@ -267,6 +354,39 @@ mod tests {
         assert_eq!(excerpt(said, &url), "bad key *** *** *** [31m");
         assert_eq!(excerpt(b" \n", &url), "nothing");
         assert_eq!(excerpt(&[b'x'; 10_000], &url).len(), EXCERPT);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_in_whichever_form_it_is_repeated() {
+        let url: RedactedUrl =
+            "https://us%65rname:p%40ssw%3Ard@node.example/a%20secret?key=S%2FECRET-1&more=12345678+90"
+                .parse()
+                .expect("a URL");
+        for said in [
+            "us%65rname username",
+            "p%40ssw%3Ard p@ssw:rd",
+            "a%20secret a secret",
+            "S%2FECRET-1 S/ECRET-1",
+            "12345678+90 12345678 90",
+        ] {
+            let shown = excerpt(said.as_bytes(), &url);
+            assert!(
+                shown.replace("***", "").trim_matches([' ', '+', '9', '0']).is_empty(),
+                "{said}: {shown}"
+            );
+        }
+        // What lies across the end of what is looked at.
+        let filler = "p%40ssw%3Ard".repeat(341);
+        assert_eq!(filler.len(), EXCERPT_SOURCE - 4);
+        let shown = excerpt(format!("{filler}p%40ssw%3Ard").as_bytes(), &url);
+        assert!(!shown.contains("p%40"), "{shown}");
+    }
+
+    #[test]
+    fn a_pause_that_a_node_asks_for_is_one_that_can_be_reckoned_with() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, "18446744073709551615".parse().expect("a header"))]);
+        let pause = retry_after(&headers).expect("a number of seconds");
+        assert!(Instant::now().checked_add(pause).is_some(), "{pause:?}");
     }
 
     #[test]

@@ -115,17 +115,7 @@ impl Journal {
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(io("read"))?;
-        let mut journal = Self {
-            path: path.to_owned(),
-            file,
-            length: 0,
-            last_sum: Sum::default(),
-            usable: true,
-            version: VERSION,
-            compact_at: MOST_GROWTH,
-            entries: Vec::new(),
-            starts: Vec::new(),
-        };
+        let mut journal = Self::empty(path.to_owned(), file);
         journal.replay(&text)?;
         if (text.len() as u64) > journal.length {
             journal
@@ -174,6 +164,20 @@ impl Journal {
         match self.entries.iter().rev().find(|entry| entry.hash == hash) {
             Some(entry) if entry.state != state => self.append(Record::outcome(hash, state)).map(|()| true),
             _ => Ok(false),
+        }
+    }
+
+    fn empty(path: PathBuf, file: File) -> Self {
+        Self {
+            path,
+            file,
+            length: 0,
+            last_sum: Sum::default(),
+            usable: true,
+            version: VERSION,
+            compact_at: MOST_GROWTH,
+            entries: Vec::new(),
+            starts: Vec::new(),
         }
     }
 
@@ -228,6 +232,13 @@ impl Journal {
         Ok(())
     }
 
+    /// Reads text as the lines of a journal; `file` is not touched.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of_text(text: &[u8], file: File) -> Result<Self, JournalError> {
+        let mut journal = Self::empty(PathBuf::from("journal"), file);
+        journal.replay(text).map(|()| journal)
+    }
+
     fn apply(&mut self, record: Record) {
         match record {
             Record::Start {
@@ -256,6 +267,17 @@ impl Journal {
             source,
         }
     }
+}
+
+/// The lines of a journal with these records, one a line, whatever they are.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn sealed(records: &str) -> String {
+    let mut last = Sum::default();
+    let line = |record: &str| {
+        last = Sum::of(&last, record);
+        format!("{{\"record\":{record},\"sum\":\"{}\"}}\n", hex::encode(last.0))
+    };
+    records.lines().map(line).collect()
 }
 
 #[derive(Deserialize)]

@@ -4,15 +4,21 @@ mod abi;
 mod block;
 pub mod calls;
 mod consensus;
+mod deposits;
 mod endpoints;
 mod error;
 mod events;
 mod execution;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod head;
 mod http;
 mod journal;
 mod jwt;
 mod logs;
 mod multicall;
+mod quorum;
 mod ranges;
 mod revert;
 mod rpc;
@@ -28,8 +34,9 @@ pub use block::{BlockRef, Receipt};
 pub use calls::{Call, HarvestParams, KeeperParams};
 pub use consensus::{
     BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
-    FinalizedBlock, Genesis,
+    ExpectedGenesis, FinalizedBlock, Genesis,
 };
+pub use deposits::{DepositTotals, OutOfPlace, fold_deposits};
 pub use endpoints::EndpointFailure;
 pub use error::{ExecutionError, SimulateError};
 pub use events::{DepositEvent, RegisteredValidator, RewardsUpdate};

@@ -162,9 +162,9 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The endpoint gave logs that cannot be true: it rests, and its word does not count.
+    /// The endpoint gave logs that cannot be true: it is set aside, and its word does not count.
     pub(crate) fn forged(&self, reason: String) -> ExecutionError {
-        self.endpoint.failed(EndpointFault::Malformed(reason.clone()));
+        self.set_aside(reason.clone());
         ExecutionError::ForgedLogs {
             endpoint: Box::new(self.endpoint.url.clone()),
             reason,

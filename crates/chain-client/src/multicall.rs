@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use alloy::sol_types::SolCall;
+use alloy::sol_types::{SolCall, abi::AbiDecoderConfig};
 use alloy_primitives::{Address, Bytes, U256};
 
 use crate::{Call, ExecutionError, abi::Multicall3, calls::multicall3_aggregate3};
@@ -60,12 +60,19 @@ impl Reads {
             address: multicall,
             function: Multicall3::aggregate3Call::SIGNATURE,
         };
-        let results = Multicall3::aggregate3Call::abi_decode_returns(returned).map_err(|_| mismatch())?;
+        let results = Multicall3::aggregate3Call::abi_decode_returns_with_config(returned, one_place_each())
+            .map_err(|_| mismatch())?;
         if results.len() != self.calls.len() {
             return Err(mismatch());
         }
         Ok(Answers(results))
     }
+}
+
+/// Decodes lists of bytes only where each has its own place, as Solidity writes them. A list may otherwise name the same bytes
+/// any number of times, and each of them is copied.
+pub(crate) fn one_place_each() -> AbiDecoderConfig {
+    AbiDecoderConfig::new().strict(true)
 }
 
 /// The answers to [`Reads`].

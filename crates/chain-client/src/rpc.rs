@@ -9,7 +9,7 @@ use std::{
 use alloy::{
     rpc::{
         client::RpcClient,
-        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, RpcRecv, RpcSend},
+        json_rpc::{ErrorPayload, Id, RequestPacket, Response, ResponsePacket, RpcRecv, RpcSend},
     },
     transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
 };
@@ -21,7 +21,7 @@ use tower::Service;
 use crate::{
     EndpointFault, ExecutionError, ExecutionOptions, JwtSecret, Revert, decode_revert,
     endpoints::Failed,
-    http::{excerpt, exchange},
+    http::{Answer, excerpt, exchange},
     ranges::LearnedRanges,
 };
 
@@ -58,8 +58,12 @@ impl Node {
             logs_limit: options.logs_body_limit,
             jwt_secret: options.jwt_secret.clone(),
         };
+        Self::over(RpcClient::new(transport, false), url)
+    }
+
+    pub(crate) fn over(rpc: RpcClient, url: RedactedUrl) -> Self {
         Self {
-            rpc: RpcClient::new(transport, false),
+            rpc,
             url,
             ranges: LearnedRanges::default(),
             chain_checked: AtomicBool::new(false),
@@ -112,7 +116,7 @@ impl Node {
 
     /// `eth_syncing` answers `false`, or an object while it is syncing (execution-apis).
     pub(crate) async fn is_syncing(&self) -> Result<bool, EndpointFault> {
-        Ok(self.plain::<_, serde_json::Value>("eth_syncing", ()).await? != serde_json::Value::Bool(false))
+        Ok(self.plain::<_, Box<RawValue>>("eth_syncing", ()).await?.get() != "false")
     }
 
     /// Calls a method that no sound node refuses.
@@ -204,6 +208,7 @@ impl ErrorAnswer {
         let data = self
             .data
             .as_deref()
+            .filter(|raw| raw.get().len() <= LONGEST_ERROR_DATA)
             .and_then(|raw| serde_json::from_str(raw.get()).ok());
         let data = data.as_ref().and_then(revert_data).unwrap_or_default();
         if data.is_empty() && self.code == -32015 && !said.contains("revert") {
@@ -229,6 +234,9 @@ fn revert_data(value: &serde_json::Value) -> Option<Bytes> {
         _ => None,
     }
 }
+
+/// A revert says little; a value of what is said instead may take forty times its length.
+const LONGEST_ERROR_DATA: usize = 64 * 1024;
 
 /// HTTP as alloy's client wants it: a tower service from request packet to response packet.
 #[derive(Clone)]
@@ -260,28 +268,28 @@ impl HttpTransport {
             http = http.bearer_auth(secret.token(now.as_secs()).as_str());
         }
         let answer = exchange(http, &self.url, request.method(), self.timeout, limit).await?;
-        let status = answer.status;
-        // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
-        let may_speak_for_the_node = !status.is_redirection() && !matches!(status.as_u16(), 401 | 403 | 407 | 429);
-        match serde_json::from_slice::<Response>(&answer.body) {
-            // A node that could not read the request's id answers with none (JSON-RPC 2.0 section 5).
-            Ok(response)
-                if response.payload.is_error()
-                    && may_speak_for_the_node
-                    && (response.id == *request.id() || response.id.is_none()) =>
-            {
-                Ok(ResponsePacket::Single(response))
-            }
-            _ if !status.is_success() => Err(answer.fault(&self.url)),
-            Ok(response) if response.id != *request.id() => {
-                Err(EndpointFault::Malformed("it answers another request".to_owned()))
-            }
-            Ok(response) => Ok(ResponsePacket::Single(response)),
-            Err(error) => Err(EndpointFault::Malformed(excerpt(
-                error.to_string().as_bytes(),
-                &self.url,
-            ))),
+        response(&answer, request.id(), &self.url)
+    }
+}
+
+/// The JSON-RPC response that an answer is.
+pub(crate) fn response(answer: &Answer, id: &Id, url: &RedactedUrl) -> Result<ResponsePacket, EndpointFault> {
+    let status = answer.status;
+    // Some servers put the JSON-RPC error of a sound node under HTTP 4xx or 5xx.
+    let may_speak_for_the_node = !status.is_redirection() && !matches!(status.as_u16(), 401 | 403 | 407 | 429);
+    match serde_json::from_slice::<Response>(&answer.body) {
+        // A node that could not read the request's id answers with none (JSON-RPC 2.0 section 5).
+        Ok(response)
+            if response.payload.is_error()
+                && may_speak_for_the_node
+                && (response.id == *id || response.id.is_none()) =>
+        {
+            Ok(ResponsePacket::Single(response))
         }
+        _ if !status.is_success() => Err(answer.fault(url)),
+        Ok(response) if response.id != *id => Err(EndpointFault::Malformed("it answers another request".to_owned())),
+        Ok(response) => Ok(ResponsePacket::Single(response)),
+        Err(error) => Err(EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), url))),
     }
 }
 

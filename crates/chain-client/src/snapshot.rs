@@ -8,10 +8,11 @@ use serde::Serialize;
 use sw_spec::RedactedUrl;
 
 use crate::{
-    BlockRef, Call, ExecutionError, SimulateError,
+    BlockRef, Call, EndpointFault, ExecutionError, SimulateError,
     block::BlockAnswer,
     endpoints::{Endpoint, Failed},
     execution::Inner,
+    quorum::{Said, ask_all},
     rpc::Node,
 };
 
@@ -23,12 +24,24 @@ use crate::{
 pub struct Snapshot {
     inner: Arc<Inner>,
     pub(crate) endpoint: Arc<Endpoint<Node>>,
+    /// Other endpoints that have the same block, and confirm what money depends on.
+    witnesses: Vec<Arc<Endpoint<Node>>>,
     block: BlockRef,
 }
 
 impl Snapshot {
-    pub(crate) fn new(inner: Arc<Inner>, endpoint: Arc<Endpoint<Node>>, block: BlockRef) -> Self {
-        Self { inner, endpoint, block }
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        endpoint: Arc<Endpoint<Node>>,
+        witnesses: Vec<Arc<Endpoint<Node>>>,
+        block: BlockRef,
+    ) -> Self {
+        Self {
+            inner,
+            endpoint,
+            witnesses,
+            block,
+        }
     }
 
     /// The block.
@@ -46,7 +59,7 @@ impl Snapshot {
     /// # Errors
     /// When the node fails.
     pub async fn balance(&self, address: Address) -> Result<U256, ExecutionError> {
-        self.ask("eth_getBalance", (address, self.at())).await
+        self.confirmed("eth_getBalance", (address, self.at())).await
     }
 
     /// Tries a call without sending it.
@@ -60,21 +73,73 @@ impl Snapshot {
 
     /// The gas that a call needs now, by the node's own account.
     pub(crate) async fn estimate_gas(&self, from: Address, call: &Call) -> Result<u64, ExecutionError> {
-        let gas: U64 = self
-            .ask("eth_estimateGas", (CallParams::new(Some(from), call),))
-            .await?;
-        Ok(gas.to())
+        let params = (CallParams::new(Some(from), call),);
+        if self.witnesses.is_empty() {
+            return Ok(self.ask::<_, U64>("eth_estimateGas", params).await?.to());
+        }
+        let said = self.ask_each::<_, U64>("eth_estimateGas", params).await;
+        // Nodes estimate differently. Of what is no revert the middle counts, or the higher of two.
+        let mut estimates: Vec<u64> = said
+            .answers
+            .iter()
+            .filter_map(|(_, answer)| Some(answer.as_ref().ok()?.to()))
+            .collect();
+        estimates.sort_unstable();
+        match estimates.get(estimates.len() / 2) {
+            Some(gas) if estimates.len() >= self.inner.quorum() => Ok(*gas),
+            _ => said.agreed(self.inner.quorum(), "eth_estimateGas").map(|gas| gas.to()),
+        }
     }
 
     /// How many transactions of an account are in blocks up to this one, and how many the node knows of in all.
     pub(crate) async fn nonces(&self, address: Address) -> Result<(u64, u64), ExecutionError> {
-        let mined: U64 = self.ask("eth_getTransactionCount", (address, self.at())).await?;
-        let pending: U64 = self.ask("eth_getTransactionCount", (address, "pending")).await?;
+        let mined: U64 = self.confirmed("eth_getTransactionCount", (address, self.at())).await?;
+        let params = (address, "pending");
+        if self.witnesses.is_empty() {
+            let pending: U64 = self.ask("eth_getTransactionCount", params).await?;
+            return Ok((mined.to(), pending.to::<u64>().max(mined.to())));
+        }
+        let said = self.ask_each::<_, U64>("eth_getTransactionCount", params).await;
+        // Each node knows its own waiting transactions: the highest count that enough of them reach.
+        let mut pending: Vec<U64> = said
+            .answers
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().ok().copied())
+            .collect();
+        pending.sort_unstable_by(|one, other| other.cmp(one));
+        let pending = match pending.get(self.inner.quorum() - 1) {
+            Some(pending) => *pending,
+            None => said.agreed(self.inner.quorum(), "eth_getTransactionCount")?,
+        };
         Ok((mined.to(), pending.to::<u64>().max(mined.to())))
     }
 
     pub(crate) async fn eth_call(&self, from: Option<Address>, call: &Call) -> Result<Bytes, ExecutionError> {
-        self.ask("eth_call", (CallParams::new(from, call), self.at())).await
+        self.confirmed("eth_call", (CallParams::new(from, call), self.at()))
+            .await
+    }
+
+    /// A call at another block of the same endpoint.
+    pub(crate) async fn call_at(&self, block_hash: B256, call: &Call) -> Result<Bytes, ExecutionError> {
+        self.ask(
+            "eth_call",
+            (CallParams::new(None, call), BlockHash::canonical(block_hash)),
+        )
+        .await
+    }
+
+    /// A word of a contract's storage, at a block of the same endpoint.
+    pub(crate) async fn storage_at(
+        &self,
+        contract: Address,
+        slot: u64,
+        block_hash: B256,
+    ) -> Result<B256, ExecutionError> {
+        self.ask(
+            "eth_getStorageAt",
+            (contract, U256::from(slot), BlockHash::canonical(block_hash)),
+        )
+        .await
     }
 
     /// Makes sure that the block is still in the chain: ranges of logs are asked for by number.
@@ -85,6 +150,29 @@ impl Snapshot {
             Some(block) if block.hash == hash => Ok(()),
             _ => Err(ExecutionError::Reorganised { number, hash }),
         }
+    }
+
+    /// Asks as many endpoints as must agree.
+    async fn confirmed<P: RpcSend, R: RpcRecv + PartialEq>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, ExecutionError> {
+        if self.witnesses.is_empty() {
+            return self.ask(method, params).await;
+        }
+        self.ask_each(method, params).await.agreed(self.inner.quorum(), method)
+    }
+
+    /// Asks the endpoint of the snapshot and its witnesses.
+    async fn ask_each<P: RpcSend, R: RpcRecv>(&self, method: &'static str, params: P) -> Said<R> {
+        let endpoints = std::iter::once(&self.endpoint).chain(&self.witnesses);
+        let chain_id = self.inner.chain_id();
+        ask_all(endpoints, self.inner.quorum(), |endpoint| {
+            let params = params.clone();
+            async move { endpoint.client.ask(chain_id, method, params).await }
+        })
+        .await
     }
 
     /// Asks the endpoint of the snapshot, and nobody else.
@@ -110,15 +198,22 @@ impl Snapshot {
         }
     }
 
+    /// The endpoint has shown that its word does not count: from now on, and for an hour, every other one is preferred.
+    pub fn set_aside(&self, reason: String) {
+        self.endpoint.set_aside(EndpointFault::Malformed(reason));
+    }
+
+    /// How many endpoints there are.
+    pub fn endpoints(&self) -> usize {
+        self.inner.endpoints()
+    }
+
     pub(crate) fn retry_budget(&self) -> std::time::Duration {
         self.inner.retry_budget()
     }
 
     fn at(&self) -> BlockHash {
-        BlockHash {
-            block_hash: self.block.hash,
-            require_canonical: true,
-        }
+        BlockHash::canonical(self.block.hash)
     }
 }
 
@@ -128,6 +223,15 @@ impl Snapshot {
 struct BlockHash {
     block_hash: B256,
     require_canonical: bool,
+}
+
+impl BlockHash {
+    fn canonical(block_hash: B256) -> Self {
+        Self {
+            block_hash,
+            require_canonical: true,
+        }
+    }
 }
 
 /// A call object (execution-apis `GenericTransaction`).

@@ -8,7 +8,7 @@ use crate::{
     Call, ExecutionError, HarvestParams, Snapshot,
     abi::{DepositContract, DepositDataRegistry, Keeper, Multicall3, Vault, VaultV1, VaultV5, VaultsRegistry},
     calls::{vault_multicall, vault_update_state},
-    multicall::{Answers, Reads, Slot},
+    multicall::{Answers, Reads, Slot, one_place_each},
 };
 
 /// What a vault is.
@@ -172,7 +172,7 @@ impl Snapshot {
         let withdrawable = Vault::withdrawableAssetsCall {}.abi_encode().into();
         let data = vault_multicall(&[vault_update_state(harvest), withdrawable]);
         let returned = self.eth_call(None, &Call::new(vault, data)).await?;
-        let results = Vault::multicallCall::abi_decode_returns(&returned).ok();
+        let results = Vault::multicallCall::abi_decode_returns_with_config(&returned, one_place_each()).ok();
         let assets = results.as_deref().and_then(|results| results.get(1));
         assets
             .and_then(|data| Vault::withdrawableAssetsCall::abi_decode_returns_validate(data).ok())

@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Node, Reply, http_client};
-use sw_chain_client::{Address, B256, ConsensusClient, ConsensusOptions, EndpointFault};
-use sw_spec::{Epoch, Gwei, Network, PublicKeyBytes, Slot};
+use sw_chain_client::{Address, B256, ConsensusClient, ConsensusOptions, EndpointFault, ExpectedGenesis};
+use sw_spec::{Epoch, ForkVersion, Gwei, Network, PublicKeyBytes, Slot};
 
 fn consensus(nodes: &[&Node]) -> ConsensusClient {
     let options = ConsensusOptions {
         request_timeout: Duration::from_millis(1500),
         retry_budget: Duration::from_millis(200),
         body_limit: 100_000,
+        genesis: None,
     };
     ConsensusClient::new(
         http_client(),
@@ -311,4 +312,100 @@ async fn liveness_of_other_validators_than_those_asked_for_is_refused() {
         let node = Node::http(move |_, _| Reply::Result(json!({ "data": data }))).await;
         assert!(consensus(&[&node]).live_validators(Epoch(7), &[3]).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_down_at_the_start_is_of_the_right_chain_before_it_is_used() {
+    let other_chain = Node::http(|request, body| match healthy(request, body) {
+        Reply::Result(mut answer) if request.ends_with("beacon/genesis") => {
+            answer["data"]["genesis_validators_root"] = json!(B256::repeat_byte(9));
+            Reply::Result(answer)
+        }
+        answer => answer,
+    })
+    .await;
+    let other_fork = Node::http(|request, body| match healthy(request, body) {
+        Reply::Result(mut answer) if request.ends_with("beacon/genesis") => {
+            answer["data"]["genesis_fork_version"] = json!("0x00000000");
+            Reply::Result(answer)
+        }
+        answer => answer,
+    })
+    .await;
+    let right = Node::http(healthy).await;
+    let expecting = |nodes: &[&Node]| {
+        let options = ConsensusOptions {
+            retry_budget: Duration::from_millis(200),
+            genesis: Some(ExpectedGenesis {
+                validators_root: B256::repeat_byte(1),
+                fork_version: ForkVersion([0x10, 0, 9, 0x10]),
+            }),
+            ..ConsensusOptions::default()
+        };
+        ConsensusClient::new(
+            http_client(),
+            nodes.iter().map(|node| node.url.clone()).collect(),
+            options,
+        )
+    };
+    let client = expecting(&[&other_chain, &other_fork, &right]);
+    assert_eq!(client.finalized().await.unwrap().block_number, 300);
+    assert_eq!(client.head_slot().await.unwrap(), Slot(325));
+    for wrong in [&other_chain, &other_fork] {
+        let asked = wrong.asked();
+        assert!(
+            asked.iter().all(|(asked, _)| asked.ends_with("eth/v1/beacon/genesis")),
+            "{asked:?}"
+        );
+        let alone = expecting(&[wrong]);
+        let error = alone.finalized().await.unwrap_err();
+        assert!(
+            !error.is_retryable() && error.to_string().contains("another network"),
+            "{error}"
+        );
+        alone.live_validators(Epoch(1), &[1]).await.unwrap_err();
+    }
+    let genesis = right
+        .asked()
+        .iter()
+        .filter(|(asked, _)| asked.ends_with("genesis"))
+        .count();
+    assert_eq!(genesis, 1, "a node that has shown its chain is not asked every time");
+}
+
+#[tokio::test]
+async fn the_head_is_taken_from_a_node_that_is_in_step_and_no_other() {
+    let states = [
+        (json!({"is_syncing": true}), "still syncing"),
+        (
+            json!({"is_syncing": false, "is_optimistic": true}),
+            "not verified by an execution node",
+        ),
+        (
+            json!({"is_syncing": false, "el_offline": true}),
+            "its execution node is offline",
+        ),
+        (
+            json!({"is_syncing": true, "is_optimistic": true, "el_offline": true}),
+            "still syncing",
+        ),
+    ];
+    let good = Node::http(healthy).await;
+    for (state, said) in states {
+        let node = Node::http(move |_, _| {
+            let mut data = json!({"head_slot": "999", "sync_distance": "0"});
+            data.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+            Reply::Result(json!({"data": data}))
+        })
+        .await;
+        assert_eq!(consensus(&[&node, &good]).head_slot().await.unwrap(), Slot(325));
+        let error = consensus(&[&node]).head_slot().await.unwrap_err();
+        assert!(error.is_retryable() && error.to_string().contains(said), "{error}");
+    }
+    // Members that came with later versions of the API may be missing.
+    let old = Node::http(|_, _| {
+        Reply::Result(json!({"data": {"head_slot": "7", "sync_distance": "0", "is_syncing": false}}))
+    })
+    .await;
+    assert_eq!(consensus(&[&old]).head_slot().await.unwrap(), Slot(7));
 }

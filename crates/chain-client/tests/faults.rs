@@ -280,6 +280,7 @@ fn consensus(urls: Vec<RedactedUrl>) -> ConsensusClient {
         request_timeout: support::options().request_timeout,
         retry_budget: support::options().retry_budget,
         body_limit: support::options().body_limit,
+        genesis: None,
     };
     ConsensusClient::new(http_client(), urls, options)
 }

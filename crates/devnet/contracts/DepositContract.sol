@@ -10,9 +10,10 @@ contract DepositContract is IDepositContract, IERC165 {
 
     uint256 private constant DEPTH = 32;
 
-    uint256 private depositCount;
+    // The order of storage is that of the consensus specs' contract: programs read its tree from there.
     /// For each height, the last complete left subtree.
     bytes32[DEPTH] private branch;
+    uint256 private depositCount;
     bytes32[DEPTH] private zeroHashes;
 
     constructor() {

@@ -32,9 +32,9 @@ impl Devnet {
     /// As [`Devnet::reorg`].
     pub async fn reorg_with(&self, depth: u64, dropped: Dropped) -> Result<(), DevnetError> {
         // No block may come between what is read of the old blocks and the new ones.
-        self.set_interval(0).await?;
+        self.pause_mining().await?;
         let done = self.replace_blocks(depth).await;
-        self.set_interval(self.deployment().seconds_per_slot).await?;
+        self.resume_mining().await?;
         for (hash, raw) in done? {
             match dropped {
                 Dropped::BackInPool => self.proxy().pool().put_back(&raw).await,
@@ -84,6 +84,24 @@ impl Devnet {
         Ok(operators)
     }
 
+    /// Mines no more blocks but those of [`Devnet::mine`].
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn pause_mining(&self) -> Result<(), DevnetError> {
+        self.set_interval(0).await
+    }
+
+    /// Mines a block each slot again.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn resume_mining(&self) -> Result<(), DevnetError> {
+        self.set_interval(self.deployment().seconds_per_slot).await
+    }
+
     async fn set_interval(&self, seconds: u64) -> Result<(), DevnetError> {
         let set: Result<Value, RpcError> = self
             .chain()
@@ -93,7 +111,7 @@ impl Devnet {
         set.map(drop).map_err(refused)
     }
 
-    /// Mines that many blocks now, one after the other, each with what waits for it.
+    /// Mines that many blocks now, a slot of the chain's own time apart, each with what waits for it.
     ///
     /// # Errors
     ///
@@ -101,12 +119,11 @@ impl Devnet {
     pub async fn mine(&self, blocks: u64) -> Result<(), DevnetError> {
         for _ in 0..blocks {
             self.proxy().pool().tend_now().await;
-            let _: Value = self
-                .chain()
-                .rpc()
-                .request("evm_mine", json!([]))
-                .await
-                .map_err(refused)?;
+            let rpc = self.chain().rpc();
+            let head = rpc.block(None).await.map_err(refused)?;
+            let time: u64 = head.map(|block| block.timestamp.to()).unwrap_or_default();
+            let next = json!([{"timestamp": time + self.deployment().seconds_per_slot}]);
+            let _: Value = rpc.request("evm_mine", next).await.map_err(refused)?;
         }
         Ok(())
     }

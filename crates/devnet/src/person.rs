@@ -305,6 +305,11 @@ impl RunningOperator {
             .join("\n")
     }
 
+    /// How many lines it said so far: a mark for [`RunningOperator::says_since`].
+    pub fn lines(&self) -> usize {
+        self.said.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
@@ -316,12 +321,22 @@ impl RunningOperator {
     ///
     /// It ended or stayed silent.
     pub async fn says(&self, wanted: &str, within: Duration) -> Result<String, PersonError> {
+        self.says_since(0, wanted, within).await
+    }
+
+    /// Waits until a line after the first `mark` contains `wanted`, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// It ended or stayed silent.
+    pub async fn says_since(&self, mark: usize, wanted: &str, within: Duration) -> Result<String, PersonError> {
         let found = async {
             loop {
                 let news = self.said.news.notified();
                 let line = {
                     let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                    lines.iter().find(|line| line.contains(wanted)).cloned()
+                    let mut since = lines.iter().skip(mark);
+                    since.find(|line| line.contains(wanted)).cloned()
                 };
                 match line {
                     Some(line) => return line,

@@ -38,6 +38,15 @@ impl Download {
         self.assembly.advance(&self.blocks)
     }
 
+    /// Takes a block of a CAR, and goes on as far as it leads.
+    pub(crate) fn offer(&mut self, cid: &Cid, block: &[u8]) -> Result<Progress, Stop> {
+        // A block of a hash function that proves nothing cannot be part of the file.
+        if is_verifiable(cid) {
+            self.take(cid, block)?;
+        }
+        Ok(self.advance()?)
+    }
+
     /// Takes a block, and stops a sender whose right blocks are more than the file can need.
     fn take(&mut self, cid: &Cid, block: &[u8]) -> Result<(), GatewayFault> {
         self.blocks
@@ -114,7 +123,7 @@ pub(crate) async fn ask(
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Why one way of asking came to an end.
-enum Stop {
+pub(crate) enum Stop {
     Fault(GatewayFault),
     Content(ContentError),
 }
@@ -151,12 +160,7 @@ impl Asking<'_> {
             }
             reader.push(piece.as_ref());
             while let Some((cid, block)) = reader.next_block().map_err(GatewayFault::Car)? {
-                // A block of a hash function that proves nothing cannot be part of the file.
-                if !is_verifiable(&cid) {
-                    continue;
-                }
-                download.take(&cid, block)?;
-                if download.advance()? == Progress::Complete {
+                if download.offer(&cid, block)? == Progress::Complete {
                     return Ok(());
                 }
             }

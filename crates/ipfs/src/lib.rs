@@ -6,6 +6,9 @@ mod cache;
 mod car;
 mod cid_text;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod gateways;
 mod limits;

@@ -68,7 +68,7 @@ fn same_place(answered: &Url, asked: &Url) -> bool {
 }
 
 /// Makes a stranger's text fit for a terminal and a log line.
-fn one_line(bytes: &[u8]) -> String {
+pub(crate) fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let words = text.split(|character: char| character.is_whitespace() || character.is_control());
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");

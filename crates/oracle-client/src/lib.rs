@@ -5,6 +5,9 @@ mod approvals;
 mod config;
 mod digest;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod oracle_set;
 mod outcome;
 mod request;

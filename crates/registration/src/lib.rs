@@ -1,19 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 mod checks;
+mod clock;
 mod deposited;
 mod duty;
 mod error;
 mod harvest;
 mod harvest_vault;
+mod in_step;
+mod last_event;
 mod live;
 mod metrics;
 mod open_ahead;
 mod oracles;
 mod plan;
+mod quarantine;
 mod register;
 mod remedy;
 mod road;
+mod scan;
 mod service;
 mod shares;
 mod supervisor;
@@ -25,18 +30,20 @@ pub use checks::{Check, CheckReport, Finding, Verdict, WALLET_REMEDY, start_up_c
 pub use deposited::{DepositLookUp, DepositSeen, DepositedEntry, DepositsFound, LookUpError, UploadedRoot};
 pub use duty::{Duty, Outcome};
 pub use error::{DutyError, ServiceError};
-pub use harvest::{RewardsError, harvest_params};
+pub use harvest::{LastRewards, RewardsError, harvest_params};
 pub use harvest_vault::HarvestVault;
 pub use live::Live;
 pub use metrics::{Metrics, bind_metrics};
 pub use open_ahead::OpenAhead;
 pub use oracles::Oracles;
-pub use plan::{NextKeys, affordable, next_keys, unambiguous};
+pub use plan::{NextKeys, Standing, affordable, next_keys, unambiguous};
+pub use quarantine::{ForeignDeposit, Quarantine};
 pub use register::{Harvest, Mined, NetworkView, Purpose, RegisterValidators, Registrar, Surroundings, Tended, View};
 pub use remedy::remedy;
 pub use road::{NoRoad, Road, road};
+pub use scan::ScanDeposits;
 pub use service::{Operator, run};
 pub use supervisor::Supervisor;
-pub use validators::{NetworkValidators, ScanDeposits};
+pub use validators::NetworkValidators;
 pub use watch::WatchChain;
 pub use why::WhyNot;

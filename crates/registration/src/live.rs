@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sw_chain_client::{
-    Call, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot, WaitError, Waiting,
+    Call, ConsensusClient, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot,
+    WaitError, Waiting,
 };
 use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
@@ -14,7 +15,8 @@ use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
 use crate::{
     DutyError, Harvest, NetworkValidators, NetworkView, Surroundings, WhyNot,
-    harvest::harvest_params,
+    harvest::{LastRewards, harvest_params},
+    in_step::follow_consensus,
     oracles::{DOCUMENT_LIMITS, Oracles},
     register::{Mined, Purpose, Tended, View},
 };
@@ -27,10 +29,14 @@ pub struct Live {
     pub network: NetworkSpec,
     /// Execution nodes.
     pub execution: ExecutionClient,
+    /// Consensus nodes.
+    pub consensus: ConsensusClient,
     /// Where rewards files come from.
     pub gateways: Arc<Gateways>,
     /// The oracle set.
     pub oracles: Oracles,
+    /// The last rewards that the oracles voted for.
+    pub rewards: LastRewards,
     /// The network's validators.
     pub validators: NetworkValidators,
     /// Who sends.
@@ -55,6 +61,12 @@ impl Surroundings for Live {
     type Pin = Snapshot;
 
     async fn look(&mut self) -> Result<View<Snapshot>, DutyError> {
+        follow_consensus(&self.execution, &self.consensus, &self.network)
+            .await
+            .map_err(|source| DutyError::Consensus {
+                what: "the head of the beacon chain",
+                source: Box::new(source),
+            })?;
         let pin = self.execution.head().await.map_err(execution("the newest block"))?;
         let vault = pin
             .vault(self.vault, &self.network)
@@ -73,10 +85,9 @@ impl Surroundings for Live {
     }
 
     async fn harvest(&mut self, view: &View<Snapshot>) -> Result<Option<Harvest>, DutyError> {
-        let keeper = self.network.contracts.keeper;
-        let update = view
-            .pin
-            .last_rewards(keeper, self.network.contracts.keeper_block, view.block.number)
+        let update = self
+            .rewards
+            .load(&view.pin, view.state.rewards_root)
             .await
             .map_err(execution("the last rewards"))?;
         let Some(update) = update else { return Ok(None) };
@@ -121,7 +132,11 @@ impl Surroundings for Live {
         view: &View<Snapshot>,
         keys: &[PublicKeyBytes],
     ) -> Result<Result<NetworkView, WhyNot>, DutyError> {
-        self.validators.view(&view.pin, keys, view.state.deposit_count).await
+        let totals = DepositTotals {
+            count: view.state.deposit_count,
+            root: view.state.deposit_root,
+        };
+        self.validators.view(&view.pin, keys, totals).await
     }
 
     async fn oracles(&mut self, view: &View<Snapshot>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {

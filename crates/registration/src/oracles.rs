@@ -7,21 +7,23 @@ use sw_ipfs::{Gateways, Limits, parse_cid};
 use sw_oracle_client::{OnChainOracles, OracleSet, OracleSetError, ProtocolConfig};
 use sw_spec::NetworkSpec;
 
-use crate::{DutyError, WhyNot};
+use tokio::sync::Mutex;
+
+use crate::{DutyError, WhyNot, last_event::LastEvent};
 
 /// Finds, fetches and keeps the config. It is read again when the Keeper names another one; thresholds and oracles are
-/// compared with the chain at every use.
+/// compared with the chain at every use. Clones share what was found.
+#[derive(Clone)]
 pub struct Oracles {
     network: NetworkSpec,
     gateways: Arc<Gateways>,
-    found: Option<Found>,
+    known: Arc<Mutex<Known>>,
 }
 
-struct Found {
-    cid: String,
-    config: ProtocolConfig,
-    /// The last block searched for a newer config.
-    searched: u64,
+struct Known {
+    event: LastEvent<String>,
+    /// The config that was loaded last, with its CID.
+    config: Option<(String, ProtocolConfig)>,
 }
 
 /// Configs and rewards files are small documents; rewards grow with the number of vaults.
@@ -30,16 +32,18 @@ pub(crate) const DOCUMENT_LIMITS: Limits = Limits {
     depth: 8,
     blocks: 256,
 };
-/// Blocks that a reorganisation may replace are searched again.
-const REORG_MARGIN: u64 = 64;
 
 impl Oracles {
     /// Nothing is read before the first use.
     pub fn new(network: NetworkSpec, gateways: Arc<Gateways>) -> Self {
+        let known = Known {
+            event: LastEvent::new(network.config_block),
+            config: None,
+        };
         Self {
             network,
             gateways,
-            found: None,
+            known: Arc::new(Mutex::new(known)),
         }
     }
 
@@ -50,13 +54,12 @@ impl Oracles {
     /// Nodes and gateways. The inner error: the set on chain and the config contradict each other, which is so for a
     /// while whenever the set changes.
     pub async fn load(
-        &mut self,
+        &self,
         snapshot: &Snapshot,
         validators_min_oracles: u64,
         rewards_min_oracles: u64,
     ) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {
-        self.refresh(snapshot).await?;
-        let Some(Found { cid, config, .. }) = &self.found else {
+        let Some((cid, config)) = self.config(snapshot).await? else {
             let detail = format!(
                 "the node knows no ConfigUpdated event of the Keeper {} from block {} on; it may have pruned its logs",
                 self.network.contracts.keeper, self.network.config_block
@@ -77,54 +80,54 @@ impl Oracles {
             validators_min_oracles,
             rewards_min_oracles,
         };
-        Ok(OracleSet::new(config.clone(), &chain)
+        Ok(OracleSet::new(config, &chain)
             .map(|set| (Arc::new(set), cid.clone()))
             .map_err(|error: OracleSetError| WhyNot::OraclesChanging {
                 detail: format!("{error} (config {cid})"),
             }))
     }
 
-    async fn refresh(&mut self, snapshot: &Snapshot) -> Result<(), DutyError> {
-        let head = snapshot.block().number;
-        let from = self.found.as_ref().map_or(self.network.config_block, |found| {
-            found
-                .searched
-                .saturating_sub(REORG_MARGIN)
-                .max(self.network.config_block)
-        });
-        let event = snapshot
-            .last_config_cid(self.network.contracts.keeper, from.min(head), head)
+    /// The config that the Keeper names at the snapshot's block, and its CID.
+    async fn config(&self, snapshot: &Snapshot) -> Result<Option<(String, ProtocolConfig)>, DutyError> {
+        let mut known = self.known.lock().await;
+        let keeper = self.network.contracts.keeper;
+        let event = known
+            .event
+            .at(snapshot.block().number, |from, to| {
+                snapshot.last_config_cid(keeper, from, to)
+            })
             .await
             .map_err(|source| DutyError::Execution {
                 what: "the oracles' config event",
                 source: Box::new(source),
             })?;
-        if let Some((cid, block)) = event.filter(|(cid, _)| self.found.as_ref().is_none_or(|found| found.cid != *cid)) {
-            let parsed = parse_cid(&cid).map_err(|_| DutyError::NotACid {
-                what: "oracles' config",
-                cid: cid.clone(),
-            })?;
-            let bytes = self
-                .gateways
-                .fetch(&parsed, DOCUMENT_LIMITS)
-                .await
-                .map_err(|source| DutyError::Ipfs {
-                    what: "the oracles' config",
-                    source: Box::new(source),
-                })?;
-            let config = ProtocolConfig::parse(bytes.as_ref()).map_err(|source| DutyError::Config {
-                cid: cid.clone(),
+        let Some((cid, block)) = event.cloned() else {
+            return Ok(None);
+        };
+        if known.config.as_ref().is_none_or(|(loaded, _)| *loaded != cid) {
+            let config = self.fetch(&cid).await?;
+            tracing::info!(%cid, block, count = config.oracles.len(), "oracles' config loaded");
+            known.config = Some((cid, config));
+        }
+        Ok(known.config.clone())
+    }
+
+    async fn fetch(&self, cid: &str) -> Result<ProtocolConfig, DutyError> {
+        let parsed = parse_cid(cid).map_err(|_| DutyError::NotACid {
+            what: "oracles' config",
+            cid: cid.to_owned(),
+        })?;
+        let bytes = self
+            .gateways
+            .fetch(&parsed, DOCUMENT_LIMITS)
+            .await
+            .map_err(|source| DutyError::Ipfs {
+                what: "the oracles' config",
                 source: Box::new(source),
             })?;
-            tracing::info!(%cid, block, count = config.oracles.len(), "oracles' config loaded");
-            self.found = Some(Found {
-                cid,
-                config,
-                searched: head,
-            });
-        } else if let Some(found) = &mut self.found {
-            found.searched = head;
-        }
-        Ok(())
+        ProtocolConfig::parse(bytes.as_ref()).map_err(|source| DutyError::Config {
+            cid: cid.to_owned(),
+            source: Box::new(source),
+        })
     }
 }

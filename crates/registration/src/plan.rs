@@ -4,7 +4,7 @@ use sw_deposit_data::ValidatorsTree;
 use sw_keys::{SignedRoot, verify};
 use sw_spec::{Address, DepositMessage, NetworkSpec, PublicKeyBytes, U256, VALIDATOR_DEPOSIT, WithdrawalCredentials};
 
-use crate::WhyNot;
+use crate::{ForeignDeposit, WhyNot};
 
 /// Bytes of a 0x01 record: public key, deposit signature, deposit data root.
 const RECORD_BYTES: usize = 176;
@@ -26,6 +26,17 @@ pub fn unambiguous(wanted: usize) -> usize {
     } else {
         wanted
     }
+}
+
+/// What the chain has of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Unused,
+    /// A valid deposit.
+    Deposited,
+    /// A valid deposit that pays out to somebody else.
+    Quarantined(ForeignDeposit),
 }
 
 /// A run of consecutive keys of the deposit data file.
@@ -86,7 +97,7 @@ pub(crate) fn validly_signed(
 /// Returns the keys from `index` on that can be registered together, at most `limit`.
 ///
 /// Keys are never skipped: the registry takes them in the order of the file, so the run ends at the first key that the
-/// operator does not hold or that already has a deposit.
+/// operator does not hold, or that has a deposit already, be it the vault's or a stranger's.
 ///
 /// # Errors
 ///
@@ -96,7 +107,7 @@ pub fn next_keys(
     index: u64,
     limit: usize,
     holds: impl Fn(&PublicKeyBytes) -> bool,
-    deposited: impl Fn(&PublicKeyBytes) -> bool,
+    standing: impl Fn(&PublicKeyBytes) -> Standing,
 ) -> Result<NextKeys, WhyNot> {
     let used_up = WhyNot::KeysUsedUp { keys: tree.len() };
     let first = usize::try_from(index).map_err(|_| used_up.clone())?;
@@ -111,11 +122,20 @@ pub fn next_keys(
             stopped_by = WhyNot::KeyNotHeld { validator, position };
             break;
         }
-        if deposited(&validator) {
-            stopped_by = WhyNot::KeyDeposited { validator, position };
-            break;
+        match standing(&validator) {
+            Standing::Unused => keys.push(validator),
+            Standing::Deposited => {
+                stopped_by = WhyNot::KeyDeposited { validator, position };
+                break;
+            }
+            Standing::Quarantined(foreign) => {
+                stopped_by = WhyNot::Quarantined {
+                    foreign: Box::new(foreign),
+                    position,
+                };
+                break;
+            }
         }
-        keys.push(validator);
     }
     keys.truncate(unambiguous(keys.len()));
     if keys.is_empty() {
@@ -168,7 +188,7 @@ mod tests {
     fn keys_are_taken_in_the_order_of_the_file_and_never_skipped() {
         let tree = tree();
         let key = |position| tree.public_key(position).expect("in the file");
-        let all = next_keys(&tree, 1, 3, |_| true, |_| false).expect("three keys");
+        let all = next_keys(&tree, 1, 3, |_| true, |_| Standing::Unused).expect("three keys");
         assert_eq!(
             all,
             NextKeys {
@@ -176,28 +196,28 @@ mod tests {
                 keys: vec![key(1), key(2), key(3)]
             }
         );
-        let held = next_keys(&tree, 1, 9, |held| *held != key(3), |_| false).expect("two keys");
+        let held = next_keys(&tree, 1, 9, |held| *held != key(3), |_| Standing::Unused).expect("two keys");
         assert_eq!(held.positions(), [1, 2]);
         assert_eq!(
-            next_keys(&tree, 3, 9, |held| *held != key(3), |_| false),
+            next_keys(&tree, 3, 9, |held| *held != key(3), |_| Standing::Unused),
             Err(WhyNot::KeyNotHeld {
                 validator: key(3),
                 position: 3
             })
         );
         assert_eq!(
-            next_keys(&tree, 0, 9, |_| true, |_| true),
+            next_keys(&tree, 0, 9, |_| true, |_| Standing::Deposited),
             Err(WhyNot::KeyDeposited {
                 validator: key(0),
                 position: 0
             })
         );
         assert_eq!(
-            next_keys(&tree, 5, 9, |_| true, |_| false),
+            next_keys(&tree, 5, 9, |_| true, |_| Standing::Unused),
             Err(WhyNot::KeysUsedUp { keys: 5 })
         );
         assert_eq!(
-            next_keys(&tree, u64::MAX, 9, |_| true, |_| false),
+            next_keys(&tree, u64::MAX, 9, |_| true, |_| Standing::Unused),
             Err(WhyNot::KeysUsedUp { keys: 5 })
         );
     }

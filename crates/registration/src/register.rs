@@ -12,8 +12,8 @@ use sw_spec::{Address, B256, NetworkSpec, PublicKeyBytes, U256};
 use tokio::sync::watch;
 
 use crate::{
-    Duty, DutyError, Metrics, OpenAhead, Outcome, WhyNot,
-    plan::{self, NextKeys},
+    Duty, DutyError, ForeignDeposit, Metrics, OpenAhead, Outcome, WhyNot,
+    plan::{self, NextKeys, Standing},
     road::{Road, road},
     shares::{self, PreparedShares},
     supervisor::error_chain,
@@ -48,6 +48,18 @@ pub struct NetworkView {
     pub next_index: u64,
     /// Which of the keys asked about are among them.
     pub deposited: Vec<PublicKeyBytes>,
+    /// Which of them have a valid deposit that is not the vault's.
+    pub quarantined: Vec<ForeignDeposit>,
+}
+
+impl NetworkView {
+    fn standing(&self, key: &PublicKeyBytes) -> Standing {
+        match self.quarantined.iter().find(|foreign| foreign.validator == *key) {
+            Some(foreign) => Standing::Quarantined(*foreign),
+            None if self.deposited.contains(key) => Standing::Deposited,
+            None => Standing::Unused,
+        }
+    }
 }
 
 /// What a transaction is for, as the wallet's journal names it.
@@ -266,17 +278,16 @@ impl<S: Surroundings> RegisterValidators<S> {
             .unwrap_or(usize::MAX)
             .min(oracles.batch_limit());
         let signer = Arc::clone(&self.signer);
-        let select = |deposited: &[PublicKeyBytes]| {
-            let taken = |key: &PublicKeyBytes| deposited.contains(key);
+        let select = |network: Option<&NetworkView>| {
             plan::next_keys(
                 &self.tree,
                 view.state.deposit_data_index,
                 limit,
                 |key| signer.holds(key),
-                taken,
+                |key| network.map_or(Standing::Unused, |network| network.standing(key)),
             )
         };
-        let wanted = match select(&[]) {
+        let wanted = match select(None) {
             Ok(wanted) => wanted,
             Err(why) => return Ok(Err(why)),
         };
@@ -284,7 +295,7 @@ impl<S: Surroundings> RegisterValidators<S> {
             Ok(network) => network,
             Err(why) => return Ok(Err(why)),
         };
-        let next = match select(&network.deposited) {
+        let next = match select(Some(&network)) {
             Ok(next) => next,
             Err(why) => return Ok(Err(why)),
         };
@@ -462,7 +473,9 @@ impl<S: Surroundings> RegisterValidators<S> {
             match self.surroundings.validators(&now, &plan.next.keys).await? {
                 Err(why) => return Ok(Err(why)),
                 Ok(network) if network.next_index != plan.next_index => Some("the next validator index"),
-                Ok(network) if !network.deposited.is_empty() => Some("a deposit of one of the keys"),
+                Ok(network) if !(network.deposited.is_empty() && network.quarantined.is_empty()) => {
+                    Some("a deposit of one of the keys")
+                }
                 Ok(_) => None,
             }
         };

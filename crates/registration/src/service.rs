@@ -12,8 +12,8 @@ use sw_spec::{Address, NetworkSpec};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Duty, HarvestVault, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, ScanDeposits, ServiceError,
-    Supervisor, WatchChain, checks, oracles::Oracles,
+    Duty, HarvestVault, LastRewards, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, ScanDeposits,
+    ServiceError, Supervisor, WatchChain, checks, oracles::Oracles,
 };
 
 /// Everything a running operator is made of, opened and checked for form. Nothing has been asked of any node yet.
@@ -30,6 +30,8 @@ pub struct Operator {
     pub gateways: Arc<Gateways>,
     /// The same with more time, for the published list of the network's validators.
     pub dump_gateways: Arc<Gateways>,
+    /// The oracle set.
+    pub oracles: Oracles,
     /// The client the oracles are asked with; it must not follow redirects.
     pub http: reqwest::Client,
     /// How long each oracle may take.
@@ -94,7 +96,9 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
         vault: operator.vault,
         network: operator.network.clone(),
         execution: operator.execution.clone(),
-        oracles: Oracles::new(operator.network.clone(), Arc::clone(&operator.gateways)),
+        consensus: operator.consensus.clone(),
+        oracles: operator.oracles.clone(),
+        rewards: LastRewards::new(&operator.network),
         gateways: Arc::clone(&operator.gateways),
         validators: operator.validators.clone(),
         wallet: operator.wallet.clone(),

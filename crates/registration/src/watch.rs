@@ -1,12 +1,15 @@
 //! The duties that only look: the head of the chain and the wallet.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 use sw_chain_client::{ExecutionClient, HotWallet};
 use sw_spec::NetworkSpec;
 
-use crate::{Duty, DutyError, Metrics, Outcome, why::Ether};
+use crate::{Duty, DutyError, Metrics, Outcome, clock::ClockCheck, why::Ether};
 
 /// Follows the newest block and the wallet's balance.
 pub struct WatchChain {
@@ -15,6 +18,7 @@ pub struct WatchChain {
     network: NetworkSpec,
     metrics: Arc<Metrics>,
     warned: bool,
+    clock: ClockCheck,
 }
 
 impl WatchChain {
@@ -26,6 +30,7 @@ impl WatchChain {
             network,
             metrics,
             warned: false,
+            clock: ClockCheck::default(),
         }
     }
 }
@@ -47,6 +52,8 @@ impl Duty for WatchChain {
         self.metrics
             .block_number
             .set(f64::from(u32::try_from(snapshot.block().number).unwrap_or(u32::MAX)));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.clock.look(now, snapshot.block(), self.network.seconds_per_slot);
         let wallet = self.wallet.address();
         let balance = snapshot.balance(wallet).await.map_err(failed("the wallet's balance"))?;
         self.metrics.wallet_balance.set(f64::from(balance));

@@ -5,6 +5,8 @@ use std::fmt;
 use sw_chain_client::{Step, Waiting};
 use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
+use crate::ForeignDeposit;
+
 /// A reason for which no validator is registered now. It is no error: most of them pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,6 +48,13 @@ pub enum WhyNot {
         /// The key.
         validator: PublicKeyBytes,
         /// Its position in the file, from 0.
+        position: u64,
+    },
+    /// The next key of the file has a valid deposit that pays out to somebody else: it must never be registered.
+    Quarantined {
+        /// The deposit.
+        foreign: Box<ForeignDeposit>,
+        /// The key's position in the file, from 0.
         position: u64,
     },
     /// The next key of the file has a deposit signature that is not its own for this vault and network.
@@ -162,6 +171,12 @@ impl fmt::Display for WhyNot {
                 f,
                 "the next key {validator} (number {position} of the deposit data file, from 0) already has a deposit; \
                  upload a root over unused keys only"
+            ),
+            Self::Quarantined { foreign, position } => write!(
+                f,
+                "the next key {} (number {position} of the deposit data file, from 0) must never be registered: transaction \
+                 {} in block {} made a valid deposit for it that pays out to {}; upload a root over other keys",
+                foreign.validator, foreign.transaction, foreign.block, foreign.withdrawal_credentials
             ),
             Self::BadDeposit { validator, position } => write!(
                 f,

@@ -17,8 +17,8 @@ use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OnChainOracles, OracleSet, ProtocolConfig};
 use sw_registration::{
-    Duty, DutyError, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose, RegisterValidators,
-    Registrar, Surroundings, Tended, View, WhyNot,
+    Duty, DutyError, ForeignDeposit, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose,
+    RegisterValidators, Registrar, Surroundings, Tended, View, WhyNot,
 };
 use sw_shamir_exit::{ShareIndex, recover_signature};
 use sw_signers::{LocalSigner, OpenKey};
@@ -44,6 +44,7 @@ struct World {
     /// Whether what is sent takes longer than a tick waits.
     slow: bool,
     deposited: Vec<PublicKeyBytes>,
+    quarantined: Vec<ForeignDeposit>,
     gas_price: u128,
     oracles_refuse: bool,
     /// Runs while the oracles are asked.
@@ -134,6 +135,7 @@ impl Surroundings for Fake {
         Ok(Ok(NetworkView {
             next_index: world.next_index,
             deposited,
+            quarantined: world.quarantined.clone(),
         }))
     }
     async fn oracles(&mut self, _view: &View<()>) -> Result<Result<(Arc<OracleSet>, String), WhyNot>, DutyError> {
@@ -297,6 +299,7 @@ fn duty_over(
         wanted: None,
         slow: false,
         deposited: Vec::new(),
+        quarantined: Vec::new(),
         gas_price: 2_000_000_000,
         oracles_refuse: false,
         meanwhile: |_| {},
@@ -539,6 +542,27 @@ async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
             },
             |why| matches!(why, WhyNot::KeyDeposited { position: 1, .. }),
         ),
+        (
+            "front-run by a stranger",
+            |world| {
+                let vectors = fixture("original-v1.json");
+                let foreign = ForeignDeposit {
+                    validator: PublicKeyBytes(array(&vectors["keys"][1]["pk"])),
+                    withdrawal_credentials: B256::repeat_byte(0xee),
+                    block: 8,
+                    transaction: B256::repeat_byte(0xdd),
+                };
+                world.deposited = vec![foreign.validator];
+                world.quarantined = vec![foreign];
+            },
+            |why| {
+                let text = why.to_string();
+                let named = [0xee, 0xdd].map(|byte| text.contains(&B256::repeat_byte(byte).to_string()));
+                matches!(why, WhyNot::Quarantined { position: 1, .. })
+                    && named == [true, true]
+                    && text.contains("block 8")
+            },
+        ),
     ];
     for (name, change, expected) in cases {
         let (mut duty, world, _) = duty();
@@ -578,6 +602,15 @@ async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_r
         }),
         ("version", |world| world.vault.version = 1),
         ("rewards", |world| world.state.can_harvest = true),
+        ("a stranger's deposit", |world| {
+            let vectors = fixture("original-v1.json");
+            world.quarantined = vec![ForeignDeposit {
+                validator: PublicKeyBytes(array(&vectors["keys"][1]["pk"])),
+                withdrawal_credentials: B256::ZERO,
+                block: 8,
+                transaction: B256::ZERO,
+            }];
+        }),
     ];
     for (name, change) in moves {
         let (mut duty, world, _) = duty();
@@ -588,6 +621,7 @@ async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_r
             let mut world = world.lock().unwrap();
             assert!(world.sent.is_empty() && world.simulated == 0, "{name}");
             world.meanwhile = |_| {};
+            world.quarantined.clear();
             world.vault.validators_manager = Some(network().contracts.deposit_data_registry);
         }
         assert_eq!(duty.tick().await.unwrap(), Outcome::Acted, "{name}");

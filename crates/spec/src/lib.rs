@@ -2,6 +2,7 @@
 
 mod bytes;
 mod containers;
+mod deposit_tree;
 mod endpoint;
 mod network;
 mod network_file;
@@ -14,6 +15,7 @@ pub use bytes::{ParseBytesError, PublicKeyBytes, SignatureBytes};
 pub use containers::{
     DepositData, DepositMessage, Domain, ForkVersion, VoluntaryExit, WithdrawalCredentials, signing_root,
 };
+pub use deposit_tree::{DepositTree, DepositTreeFull, MalformedDepositTree};
 pub use endpoint::{ParseUrlError, RedactedUrl};
 pub use network::{Contracts, NetworkName, NetworkSpec, ValidatorsDump};
 pub use network_file::NetworkFileError;

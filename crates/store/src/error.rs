@@ -36,6 +36,17 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A damaged database could not be put out of the way.
+    #[error(
+        "the validator database `{path}` is damaged and cannot be renamed: delete it, it is rebuilt from the chain"
+    )]
+    NotRenamed {
+        /// The database file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A key was to be stored for a block after the checkpoint that came with it.
     #[error("a validator of block {block} cannot be stored under the checkpoint {checkpoint}")]
     AfterCheckpoint {

@@ -11,8 +11,8 @@ use std::{collections::HashSet, fs, path::PathBuf};
 
 use proptest::prelude::*;
 use rusqlite::Connection;
-use sw_spec::{NetworkName, PublicKeyBytes};
-use sw_store::{DumpError, StoreError, ValidatorIndex};
+use sw_spec::{B256, DepositTree, NetworkName, PublicKeyBytes};
+use sw_store::{Deposits, DumpError, SetAside, StoreError, ValidatorIndex};
 use tempfile::TempDir;
 
 fn network() -> NetworkName {
@@ -41,7 +41,9 @@ fn dump(records: &[(u32, PublicKeyBytes)]) -> Vec<u8> {
 fn the_next_index_counts_the_rows_and_the_latest_keys_once_each() {
     let (_dir, path) = scratch();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
-    index.insert(&[(key(0xaa), 1), (key(0xbb), 2)], 2).unwrap();
+    index
+        .insert(&[(key(0xaa), 1), (key(0xbb), 2)], 2, Deposits::Unknown)
+        .unwrap();
     assert_eq!(index.count_with(&[]).unwrap(), 2);
     assert_eq!(index.count_with(&[key(0xcc), key(0xaa)]).unwrap(), 3);
     assert_eq!(index.count_with(&[key(0xcc), key(0xcc), key(0xaa)]).unwrap(), 3);
@@ -53,8 +55,13 @@ fn rows_and_checkpoint_are_there_after_reopening() {
     let (_dir, path) = scratch();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
     assert_eq!(index.checkpoint(), None);
-    assert_eq!(index.insert(&[(key(1), 5), (key(1), 6), (key(2), 6)], 100).unwrap(), 2);
-    assert_eq!(index.insert(&[(key(2), 101)], 200).unwrap(), 0);
+    assert_eq!(
+        index
+            .insert(&[(key(1), 5), (key(1), 6), (key(2), 6)], 100, Deposits::Unknown)
+            .unwrap(),
+        2
+    );
+    assert_eq!(index.insert(&[(key(2), 101)], 200, Deposits::Unknown).unwrap(), 0);
     drop(index);
     let index = ValidatorIndex::open(&path, &network()).unwrap();
     assert_eq!(index.checkpoint(), Some(200));
@@ -66,8 +73,8 @@ fn rows_and_checkpoint_are_there_after_reopening() {
 fn a_checkpoint_without_validators_is_progress_and_never_goes_back() {
     let (_dir, path) = scratch();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
-    index.insert(&[], 500).unwrap();
-    index.insert(&[(key(1), 3)], 400).unwrap();
+    index.insert(&[], 500, Deposits::Unknown).unwrap();
+    index.insert(&[(key(1), 3)], 400, Deposits::Unknown).unwrap();
     assert_eq!(index.checkpoint(), Some(500));
     drop(index);
     assert_eq!(ValidatorIndex::open(&path, &network()).unwrap().checkpoint(), Some(500));
@@ -77,7 +84,9 @@ fn a_checkpoint_without_validators_is_progress_and_never_goes_back() {
 fn a_validator_after_its_checkpoint_is_refused() {
     let (_dir, path) = scratch();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
-    let error = index.insert(&[(key(1), 9), (key(2), 11)], 10).unwrap_err();
+    let error = index
+        .insert(&[(key(1), 9), (key(2), 11)], 10, Deposits::Unknown)
+        .unwrap_err();
     assert!(matches!(
         error,
         StoreError::AfterCheckpoint {
@@ -86,7 +95,7 @@ fn a_validator_after_its_checkpoint_is_refused() {
         }
     ));
     assert!(matches!(
-        index.insert(&[], u64::MAX),
+        index.insert(&[], u64::MAX, Deposits::Unknown),
         Err(StoreError::BlockOutOfRange(u64::MAX))
     ));
     assert_eq!((index.count().unwrap(), index.checkpoint()), (0, None));
@@ -97,8 +106,10 @@ fn networks_share_a_file_and_nothing_else() {
     let (_dir, path) = scratch();
     let mut hoodi = ValidatorIndex::open(&path, &network()).unwrap();
     let mut devnet = ValidatorIndex::open(&path, &"devnet_2".parse().unwrap()).unwrap();
-    hoodi.insert(&[(key(1), 1)], 7).unwrap();
-    devnet.insert(&[(key(1), 2), (key(2), 2)], 9).unwrap();
+    hoodi.insert(&[(key(1), 1)], 7, Deposits::Unknown).unwrap();
+    devnet
+        .insert(&[(key(1), 2), (key(2), 2)], 9, Deposits::Unknown)
+        .unwrap();
     assert_eq!((hoodi.count().unwrap(), devnet.count().unwrap()), (1, 2));
 }
 
@@ -120,7 +131,7 @@ fn a_database_of_the_original_opens_and_goes_on_after_its_highest_block() {
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
     assert_eq!((index.checkpoint(), index.count().unwrap()), (Some(30), 2));
     assert!(index.contains(&key(0xaa)).unwrap());
-    index.insert(&[(key(0xcc), 31)], 40).unwrap();
+    index.insert(&[(key(0xcc), 31)], 40, Deposits::Unknown).unwrap();
     drop(index);
 
     let original = Connection::open(&path).unwrap();
@@ -212,7 +223,7 @@ fn sound_database(validators: u16) -> (Vec<PublicKeyBytes>, Vec<u8>) {
         .collect();
     let mut index = ValidatorIndex::open(&path, &network()).unwrap();
     let rows: Vec<_> = keys.iter().zip(1..).map(|(key, block)| (*key, block)).collect();
-    index.insert(&rows, 1_000).unwrap();
+    index.insert(&rows, 1_000, Deposits::Unknown).unwrap();
     drop(index);
     (keys, fs::read(&path).unwrap())
 }
@@ -297,7 +308,7 @@ proptest! {
         let mut expected: HashSet<u8> = HashSet::new();
         for (block, batch) in (1..).zip(&batches) {
             let rows: Vec<_> = batch.iter().map(|byte| (key(*byte), block)).collect();
-            index.insert(&rows, block).unwrap();
+            index.insert(&rows, block, Deposits::Unknown).unwrap();
             expected.extend(batch);
         }
         prop_assert_eq!(index.count().unwrap(), expected.len() as u64);

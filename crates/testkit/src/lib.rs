@@ -1,5 +1,8 @@
-//! Loads the test vectors of `fixtures/`. For tests only: a missing or malformed vector is a panic.
+//! Loads the test vectors of `fixtures/`, and answers as no server should. For tests only: a missing or malformed vector is a
+//! panic.
 #![expect(clippy::panic, reason = "a broken fixture must fail the test that reads it")]
+
+pub mod hostile;
 
 use std::path::{Path, PathBuf};
 

@@ -159,7 +159,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     }
 }
 
-fn parse(bytes: &[u8], path: &Path) -> Result<VaultConfig, ConfigError> {
+pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<VaultConfig, ConfigError> {
     let path = || path.to_owned();
     let json: Value = serde_json::from_slice(bytes).map_err(|source| ConfigError::NotJson { path: path(), source })?;
     let members = json

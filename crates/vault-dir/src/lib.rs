@@ -5,6 +5,9 @@ mod batch_move;
 mod config;
 mod counter_blocks;
 mod derivations;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inventory;
 mod keystore_files;
 mod keystore_index;

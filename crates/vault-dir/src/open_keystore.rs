@@ -164,12 +164,15 @@ pub(crate) fn read_keystore(path: &Path) -> Result<Keystore, OpenKeystoreError> 
 
 /// Reads a file if it is a keystore: one that is named like it must be.
 pub(crate) fn read_if_keystore(path: &Path) -> Result<Option<Keystore>, OpenKeystoreError> {
-    let bytes = read(path)?;
+    keystore_of(path, &read(path)?)
+}
+
+pub(crate) fn keystore_of(path: &Path, bytes: &[u8]) -> Result<Option<Keystore>, OpenKeystoreError> {
     let named = path
         .file_name()
         .is_some_and(|name| is_keystore_name(&name.to_string_lossy()));
-    match parse(path, &bytes) {
-        Err(OpenKeystoreError::Unusable { .. }) if !named && !looks_like_one(&bytes) => Ok(None),
+    match parse(path, bytes) {
+        Err(OpenKeystoreError::Unusable { .. }) if !named && !looks_like_one(bytes) => Ok(None),
         parsed => parsed.map(Some),
     }
 }

@@ -72,7 +72,7 @@ async fn go_on(devnet: &Devnet, person: &Person, count: usize, total: usize) -> 
     devnet.set_deposit_data_root(devnet.vault(), root.parse()?).await?;
     devnet.stake(devnet.vault(), 32 * u64::try_from(count)?).await?;
     let mut running = person.start(&[])?;
-    wait_for(devnet, total, &running).await?;
+    wait_for(devnet, devnet.vault(), total, &running).await?;
     running.stop(STOP).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     error::{CliError, Kind},
     jwt::JwtArgs,
     keystores::{KeystoreArgs, OpeningArgs},
-    logging::{self, LogArgs},
+    logging::{self, LogArgs, Logs},
     start_config::{NetworkChoice, StartConfig},
     ui::Ui,
     wiring,
@@ -175,30 +175,32 @@ fn parse_quorum(text: &str) -> Result<NonZeroUsize, &'static str> {
 }
 
 pub(crate) fn run(args: Args, verbose: bool, ui: &Ui) -> Result<ExitCode, CliError> {
-    logging::start(&args.log, verbose, ui)?;
+    let logs = logging::start(&args.log, verbose, ui)?;
     let config = StartConfig::resolve(args, ui)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| CliError::caused_by(Kind::Failed, "cannot start", &error))?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, &logs));
     // A computation on another thread, such as opening a keystore, has nothing to finish.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: StartConfig) -> Result<ExitCode, CliError> {
+async fn serve(config: StartConfig, logs: &Logs) -> Result<ExitCode, CliError> {
     let stop = CancellationToken::new();
     let mut background = JoinSet::new();
+    background.spawn(logs.tell_repetitions());
     let stopped_by = Arc::new(std::sync::OnceLock::new());
     for (kind, code) in [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143)] {
         let mut signals =
             signal(kind).map_err(|error| CliError::caused_by(Kind::Failed, "cannot listen for signals", &error))?;
-        let (stop, stopped_by) = (stop.clone(), Arc::clone(&stopped_by));
+        let (stop, stopped_by, tell_all) = (stop.clone(), Arc::clone(&stopped_by), logs.teller());
         background.spawn(async move {
             while signals.recv().await.is_some() {
                 if stop.is_cancelled() {
+                    tell_all();
                     std::process::exit(code.into());
                 }
                 tracing::info!("stopping; a second signal stops at once");

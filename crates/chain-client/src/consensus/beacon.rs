@@ -1,13 +1,18 @@
 //! The Beacon API of one node (ethereum/beacon-APIs), with a type for each answer.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use alloy_primitives::{Address, B256};
 use reqwest::Method;
 use serde::{Deserialize, Deserializer, de};
 use sw_spec::{Epoch, ForkVersion, Gwei, PublicKeyBytes, RedactedUrl, Slot};
 
-use super::{BeaconDepositContract, BeaconValidator, ConsensusStatus, FinalizedBlock, Genesis};
+use super::{BeaconDepositContract, BeaconValidator, ConsensusStatus, ExpectedGenesis, FinalizedBlock, Genesis};
 use crate::{
     EndpointFault,
     http::{excerpt, exchange},
@@ -18,6 +23,8 @@ pub(super) struct Beacon {
     pub(super) url: RedactedUrl,
     pub(super) timeout: Duration,
     pub(super) limit: usize,
+    pub(super) expected: Option<ExpectedGenesis>,
+    pub(super) is_checked: AtomicBool,
 }
 
 impl Beacon {
@@ -40,6 +47,31 @@ impl Beacon {
             genesis_validators_root: data.genesis_validators_root,
             genesis_fork_version: data.genesis_fork_version,
         })
+    }
+
+    /// Makes sure that the node is on the chain that is wanted, if it has not been made sure of.
+    pub(super) async fn check_genesis(&self) -> Result<(), EndpointFault> {
+        let Some(expected) = self.expected.filter(|_| !self.is_checked.load(Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let found = self.genesis().await?;
+        let found = ExpectedGenesis {
+            validators_root: found.genesis_validators_root,
+            fork_version: found.genesis_fork_version,
+        };
+        if found != expected {
+            return Err(EndpointFault::WrongGenesis {
+                validators_root: found.validators_root,
+                fork_version: found.fork_version,
+            });
+        }
+        self.is_checked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Behind a fault there may be another node the next time.
+    pub(super) fn doubt(&self) {
+        self.is_checked.store(false, Ordering::Relaxed);
     }
 
     pub(super) async fn deposit_contract(&self) -> Result<BeaconDepositContract, EndpointFault> {
@@ -142,9 +174,12 @@ impl Beacon {
         if !answer.status.is_success() {
             return Err(answer.fault(&self.url));
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), &self.url)))
+        parse(&answer.body, &self.url)
     }
+}
+
+fn parse<T: de::DeserializeOwned>(body: &[u8], url: &RedactedUrl) -> Result<Envelope<T>, EndpointFault> {
+    serde_json::from_slice(body).map_err(|error| EndpointFault::Malformed(excerpt(error.to_string().as_bytes(), url)))
 }
 
 fn unless_optimistic<T>(answer: Envelope<T>) -> Result<T, EndpointFault> {
@@ -275,6 +310,22 @@ impl<'de> Deserialize<'de> for Decimal {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// Reads a body as each answer of the Beacon API, and says as which it can be read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn readable_as(body: &[u8], url: &RedactedUrl) -> Vec<&'static str> {
+    let validators = parse::<Vec<ValidatorAnswer>>(body, url).and_then(unless_optimistic);
+    let validators = validators.map(|found| found.into_iter().map(BeaconValidator::from).collect::<Vec<_>>());
+    let read = [
+        ("syncing", parse::<SyncingAnswer>(body, url).is_ok()),
+        ("genesis", parse::<GenesisAnswer>(body, url).is_ok()),
+        ("deposit_contract", parse::<DepositContractAnswer>(body, url).is_ok()),
+        ("finalized", parse::<BlockAnswer>(body, url).is_ok()),
+        ("validators", validators.is_ok()),
+        ("liveness", parse::<Vec<LivenessAnswer>>(body, url).is_ok()),
+    ];
+    read.into_iter().filter_map(|(name, is)| is.then_some(name)).collect()
 }
 
 const VALIDATORS: &str = "eth/v1/beacon/states/head/validators";

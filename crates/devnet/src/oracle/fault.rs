@@ -25,7 +25,8 @@ pub enum Fault {
     BadSignature,
     /// Its signature is the next oracle's, of the same approval.
     AnothersSignature,
-    /// It answers with the first approval it ever gave, which was valid then.
+    /// It answers with the first approval it ever gave, which was valid then; if it gave none, with one for another root
+    /// of the deposit contract.
     Replayed,
     /// Its signature has the high `s` of the two that are mathematically valid (EIP-2).
     HighS,

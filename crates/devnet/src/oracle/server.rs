@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::FixedBytes;
+use alloy::primitives::{B256, FixedBytes};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -179,6 +179,11 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 impl Oracle {
     async fn approve(self: &Arc<Self>, body: &Bytes, raw: &str, fault: &Fault) -> Result<Approval, NoApproval> {
+        if *fault == Fault::Replayed
+            && let Some(earlier) = self.record.read(|record| record.first_honest.clone())
+        {
+            return Ok(earlier);
+        }
         let (request, own) = self.check(body).await?;
         let signatures = self.recover(&request, own).await?;
         self.record.write(|record| record.exits.extend(signatures));
@@ -194,18 +199,17 @@ impl Oracle {
             Fault::AnothersSignature => &self.next.key,
             _ => &self.key,
         };
-        let signature = approval::sign(key, &self.deployment, &request, &terms.ipfs_hash, terms.deadline);
+        let mut asked = (*request).clone();
+        if *fault == Fault::Replayed {
+            asked.deposit_root = B256::ZERO;
+        }
+        let signature = approval::sign(key, &self.deployment, &asked, &terms.ipfs_hash, terms.deadline);
         let signature = signature.ok_or(NoApproval::Signature)?;
-        let approval = Approval {
+        Ok(Approval {
             ipfs_hash: terms.ipfs_hash,
             deadline: terms.deadline,
             signature: fault.spoil_signature(signature),
-        };
-        let earlier = match fault {
-            Fault::Replayed => self.record.read(|record| record.first_honest.clone()),
-            _ => None,
-        };
-        Ok(earlier.unwrap_or(approval))
+        })
     }
 
     /// Everything that can be judged without the other oracles; gives the request and this oracle's own shares.

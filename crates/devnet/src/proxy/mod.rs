@@ -21,7 +21,8 @@ use std::{
     },
 };
 
-use alloy_primitives::{B256, Bytes as Blob};
+use alloy::consensus::Transaction;
+use alloy_primitives::{Address, B256, Bytes as Blob};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 pub(crate) use self::pool::Pool;
-use self::{logs::Tamper, node::Upstream, personality::Pace, view::View};
+use self::{logs::Tamper, node::Upstream, personality::Pace, pool::Signed, view::View};
 pub use self::{
     logs::{DepositField, Victim},
     personality::Personality,
@@ -60,8 +61,32 @@ pub struct HandedIn {
     pub hash: B256,
     /// The signed bytes.
     pub raw: Blob,
+    /// Who signed it; nobody, when the bytes are no transaction, and then the numbers below are 0.
+    pub from: Address,
+    /// Its nonce.
+    pub nonce: u64,
+    /// The most it pays for a unit of gas, wei.
+    pub max_fee_per_gas: u128,
+    /// The most it tips for a unit of gas, wei.
+    pub max_priority_fee_per_gas: u128,
     /// Whether it came into the node's pool. One that is refused, or that a fault loses before the node, did not.
     pub passed_on: bool,
+}
+
+impl HandedIn {
+    fn new(raw: Blob) -> Self {
+        let signed = Signed::decode(&raw);
+        let transaction = signed.as_ref().map(|signed| &signed.transaction);
+        Self {
+            hash: alloy_primitives::keccak256(&raw),
+            from: signed.as_ref().map(|signed| signed.from).unwrap_or_default(),
+            nonce: transaction.map(Transaction::nonce).unwrap_or_default(),
+            max_fee_per_gas: transaction.map(Transaction::max_fee_per_gas).unwrap_or_default(),
+            max_priority_fee_per_gas: signed.as_ref().map(Signed::tip).unwrap_or_default(),
+            raw,
+            passed_on: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -188,6 +213,11 @@ impl ExecutionProxy {
         lock(&self.shared.handed_in).clone()
     }
 
+    /// How many requests were answered with 429 for being more than [`Personality::calls_per_second`].
+    pub fn too_many(&self) -> u64 {
+        lock(&self.shared.pace).too_many()
+    }
+
     /// How often each method was asked for here, whatever came of it.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         lock(&self.shared.calls).clone()
@@ -263,11 +293,7 @@ impl Shared {
             .and_then(|raw| raw.parse::<Blob>().ok());
         let handed_in = raw.filter(|_| method == SEND).map(|raw| {
             let mut all = lock(&self.handed_in);
-            all.push(HandedIn {
-                hash: alloy_primitives::keccak256(&raw),
-                raw,
-                passed_on: false,
-            });
+            all.push(HandedIn::new(raw));
             all.len() - 1
         });
         let act = self.rules.pick(|wanted| wanted == method);

@@ -44,9 +44,14 @@ impl Personality {
 pub(super) struct Pace {
     second: Option<Instant>,
     count: u32,
+    too_many: u64,
 }
 
 impl Pace {
+    pub(super) fn too_many(&self) -> u64 {
+        self.too_many
+    }
+
     /// Counts a request; one that is too many gets this answer.
     pub(super) fn over(&mut self, personality: &Personality) -> Option<Response> {
         let most = personality.calls_per_second?;
@@ -59,6 +64,7 @@ impl Pace {
         }
         self.count = self.count.saturating_add(1);
         (self.count > most).then(|| {
+            self.too_many += 1;
             let error = error(429, "Your app has exceeded its compute units per second capacity");
             let body = json!({"jsonrpc": "2.0", "id": null, "error": error});
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], Json(body)).into_response()

@@ -44,6 +44,12 @@ impl Signed {
         *self.transaction.tx_hash()
     }
 
+    /// What it tips, wei; a transaction of the old kind tips all it pays.
+    pub(super) fn tip(&self) -> u128 {
+        let tip = self.transaction.max_priority_fee_per_gas();
+        tip.unwrap_or(self.transaction.max_fee_per_gas())
+    }
+
     fn place(&self) -> (Address, u64) {
         (self.from, self.transaction.nonce())
     }

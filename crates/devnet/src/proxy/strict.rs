@@ -42,12 +42,14 @@ async fn check_alone(node: &Upstream, signed: &Signed) -> Result<(), Value> {
     if transaction.chain_id().is_some_and(|own| Some(own) != chain) {
         return Err(refused("invalid sender"));
     }
-    let (cap, tip) = (transaction.max_fee_per_gas(), tip(signed));
+    let (cap, tip) = (transaction.max_fee_per_gas(), signed.tip());
     if tip > cap {
         return Err(refused("max priority fee per gas higher than max fee per gas"));
     }
     if tip == 0 {
-        return Err(refused("transaction underpriced: gas tip cap 0, minimum needed 1"));
+        return Err(refused(
+            "transaction gas price below minimum: gas tip cap 0, minimum needed 1",
+        ));
     }
     let block = node.call("eth_getBlockByNumber", &json!(["latest", false])).await?;
     let block_limit = block.get("gasLimit").and_then(number).unwrap_or(u64::MAX);
@@ -94,7 +96,7 @@ impl Waiting {
     /// Both fees must be a tenth higher.
     fn outbid_by(&self, signed: &Signed) -> Result<(), Value> {
         let enough = |old: u128, new: u128| new > old && new >= old.saturating_mul(110) / 100;
-        match enough(self.cap, signed.transaction.max_fee_per_gas()) && enough(self.tip, tip(signed)) {
+        match enough(self.cap, signed.transaction.max_fee_per_gas()) && enough(self.tip, signed.tip()) {
             true => Ok(()),
             false => Err(refused("replacement transaction underpriced")),
         }
@@ -108,7 +110,7 @@ async fn in_pool(pool: &Pool, signed: &Signed) -> Result<Option<Waiting>, Value>
         return Ok(Some(Waiting {
             hash: json!(there.hash()),
             cap: there.transaction.max_fee_per_gas(),
-            tip: tip(&there),
+            tip: there.tip(),
         }));
     }
     let content = pool.node().call("txpool_content", &json!([])).await?;
@@ -128,13 +130,6 @@ async fn in_pool(pool: &Pool, signed: &Signed) -> Result<Option<Waiting>, Value>
         cap: fee("maxFeePerGas").unwrap_or_default(),
         tip: fee("maxPriorityFeePerGas").unwrap_or_default(),
     }))
-}
-
-fn tip(signed: &Signed) -> u128 {
-    let transaction = &signed.transaction;
-    transaction
-        .max_priority_fee_per_gas()
-        .unwrap_or(transaction.max_fee_per_gas())
 }
 
 /// What a transaction costs before anything runs: 21,000, creation, its data (EIP-2028), and no less than the floor

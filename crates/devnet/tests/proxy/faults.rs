@@ -189,6 +189,7 @@ async fn a_provider_gives_ten_blocks_of_logs_and_five_answers_a_second() {
         }
     }
     assert!(busy > 0, "fifty requests in a row were all answered");
+    assert_eq!(node.proxy.too_many(), busy);
 }
 
 #[tokio::test]

@@ -33,6 +33,12 @@ async fn a_replacement_has_to_pay_a_tenth_more_of_both_fees() {
     );
     let handed_in = node.proxy.handed_in();
     assert_eq!(handed_in.len(), 8);
+    let last = handed_in.last().unwrap();
+    assert_eq!((last.from, last.nonce), (wallet.address(), 0));
+    assert_eq!(
+        (last.max_fee_per_gas, last.max_priority_fee_per_gas),
+        (110 * GWEI, 11 * GWEI)
+    );
     let passed_on: Vec<_> = handed_in
         .iter()
         .filter(|each| each.passed_on)
@@ -73,6 +79,11 @@ async fn what_cannot_pay_or_run_is_refused() {
     assert_eq!(data, "intrinsic gas too low: gas 21000, minimum needed 25000");
     let tip = refusal(wallet.sign(0, 1, 2)).await;
     assert_eq!(tip, "max priority fee per gas higher than max fee per gas");
+    let free = refusal(wallet.sign(0, 1, 0)).await;
+    assert_eq!(
+        free,
+        "transaction gas price below minimum: gas tip cap 0, minimum needed 1"
+    );
     let poor = refusal(wallet.sign_with(0, |tx| tx.max_fee_per_gas = 1_000_000 * GWEI)).await;
     assert!(
         poor.starts_with("insufficient funds for gas * price + value: balance "),

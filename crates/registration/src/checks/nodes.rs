@@ -1,10 +1,11 @@
 //! Whether the nodes are there, in step, and on the right network.
 
 use async_trait::async_trait;
-use sw_chain_client::ExecutionError;
+use sw_chain_client::{BeaconDepositContract, ConsensusClient, ExecutionClient, ExecutionError, Genesis};
+use sw_spec::NetworkSpec;
 
 use super::{Check, Finding, Verdict};
-use crate::{Operator, supervisor::error_chain};
+use crate::{Operator, in_step::follow_consensus, supervisor::error_chain};
 
 /// Every execution endpoint is on the network's chain, and at least one is synced.
 pub(super) struct ExecutionEndpoints;
@@ -16,33 +17,36 @@ impl Check for ExecutionEndpoints {
     }
 
     async fn run(&self, operator: &Operator) -> Verdict {
-        let network = &operator.network;
-        let statuses = operator.execution.check_endpoints(network.chain_id).await;
-        if let Some((endpoint, chain_id)) = statuses.iter().find_map(|status| {
-            let other = status.chain_id.filter(|chain_id| *chain_id != network.chain_id)?;
-            Some((&status.endpoint, other))
-        }) {
-            return Verdict::Failed(Finding::new(
-                format_args!(
-                    "execution endpoint {endpoint} is on chain {chain_id}, {} is chain {}",
-                    network.name, network.chain_id
-                ),
-                "give endpoints of the vault's network in `--execution-endpoints`, or the right `--network`",
-            ));
-        }
-        let mut ready = Vec::new();
-        let mut faults = Vec::new();
-        for status in &statuses {
-            let endpoint = &status.endpoint;
-            match (&status.error, status.block) {
-                (Some(error), _) => faults.push(format!("{endpoint}: {}", error_chain(error))),
-                (None, _) if status.syncing => faults.push(format!("{endpoint}: is syncing")),
-                (None, None | Some(0)) => faults.push(format!("{endpoint}: has no block yet")),
-                (None, Some(block)) => ready.push(format!("{endpoint} at block {block}")),
-            }
-        }
-        verdict("execution", ready, faults)
+        execution_endpoints(&operator.network, &operator.execution).await
     }
+}
+
+async fn execution_endpoints(network: &NetworkSpec, execution: &ExecutionClient) -> Verdict {
+    let statuses = execution.check_endpoints(network.chain_id).await;
+    if let Some((endpoint, chain_id)) = statuses.iter().find_map(|status| {
+        let other = status.chain_id.filter(|chain_id| *chain_id != network.chain_id)?;
+        Some((&status.endpoint, other))
+    }) {
+        return Verdict::Failed(Finding::new(
+            format_args!(
+                "execution endpoint {endpoint} is on chain {chain_id}, {} is chain {}",
+                network.name, network.chain_id
+            ),
+            "give endpoints of the vault's network in `--execution-endpoints`, or the right `--network`",
+        ));
+    }
+    let mut ready = Vec::new();
+    let mut faults = Vec::new();
+    for status in &statuses {
+        let endpoint = &status.endpoint;
+        match (&status.error, status.block) {
+            (Some(error), _) => faults.push(format!("{endpoint}: {}", error_chain(error))),
+            (None, _) if status.syncing => faults.push(format!("{endpoint}: is syncing")),
+            (None, None | Some(0)) => faults.push(format!("{endpoint}: has no block yet")),
+            (None, Some(block)) => ready.push(format!("{endpoint} at block {block}")),
+        }
+    }
+    verdict("execution", ready, faults)
 }
 
 /// At least one consensus endpoint is synced, with an execution node behind it.
@@ -105,43 +109,69 @@ impl Check for ConsensusNetwork {
     }
 
     async fn run(&self, operator: &Operator) -> Verdict {
-        let network = &operator.network;
-        let mut answered = false;
-        let mut faults = Vec::new();
-        for (endpoint, genesis) in operator.consensus.every_genesis().await {
-            let genesis = match genesis {
-                Ok(genesis) => genesis,
-                Err(fault) => {
-                    faults.push(format!("{endpoint}: {}", error_chain(&fault)));
-                    continue;
-                }
-            };
-            answered = true;
-            if genesis.genesis_validators_root != network.genesis_validators_root
-                || genesis.genesis_fork_version != network.genesis_fork_version
-            {
-                return Verdict::Failed(Finding::new(
-                    format_args!(
-                        "the genesis of consensus endpoint {endpoint} has validators root {} and fork version {}, {} \
-                         has {} and {}",
-                        genesis.genesis_validators_root,
-                        genesis.genesis_fork_version,
-                        network.name,
-                        network.genesis_validators_root,
-                        network.genesis_fork_version
-                    ),
-                    "give endpoints of the vault's network in `--consensus-endpoints`, or the right `--network`",
-                ));
-            }
-        }
-        if answered {
-            return Verdict::Passed(format!("genesis of {}", network.name));
-        }
-        Verdict::Waiting(Finding::new(
-            format_args!("cannot read the beacon chain's genesis: {}", faults.join("; ")),
-            REACHABLE,
-        ))
+        consensus_network(&operator.network, &operator.consensus).await
     }
+}
+
+async fn consensus_network(network: &NetworkSpec, consensus: &ConsensusClient) -> Verdict {
+    let (geneses, contracts) = tokio::join!(consensus.every_genesis(), consensus.every_deposit_contract());
+    let mut answered = false;
+    let mut faults = Vec::new();
+    for ((endpoint, genesis), (_, contract)) in geneses.into_iter().zip(contracts) {
+        let genesis = match genesis {
+            Ok(genesis) => genesis,
+            Err(fault) => {
+                faults.push(format!("{endpoint}: {}", error_chain(&fault)));
+                continue;
+            }
+        };
+        answered = true;
+        // A provider may not serve the deposit contract; the genesis alone tells one network from another.
+        let other = other_genesis(network, &genesis)
+            .or_else(|| contract.ok().and_then(|contract| other_contract(network, &contract)));
+        if let Some(other) = other {
+            return Verdict::Failed(Finding::new(
+                format_args!(
+                    "consensus endpoint {endpoint} is of another network than {}: {other}",
+                    network.name
+                ),
+                "give endpoints of the vault's network in `--consensus-endpoints`, or the right `--network`",
+            ));
+        }
+    }
+    if answered {
+        return Verdict::Passed(format!("genesis and deposit contract of {}", network.name));
+    }
+    Verdict::Waiting(Finding::new(
+        format_args!("cannot read the beacon chain's genesis: {}", faults.join("; ")),
+        REACHABLE,
+    ))
+}
+
+fn other_genesis(network: &NetworkSpec, genesis: &Genesis) -> Option<String> {
+    let (root, fork) = (network.genesis_validators_root, network.genesis_fork_version);
+    if genesis.genesis_validators_root != root || genesis.genesis_fork_version != fork {
+        return Some(format!(
+            "its genesis has validators root {} and fork version {}, and not {root} and {fork}",
+            genesis.genesis_validators_root, genesis.genesis_fork_version
+        ));
+    }
+    (genesis.genesis_time != network.genesis_time).then(|| {
+        format!(
+            "its genesis was at {}, and not at {}",
+            genesis.genesis_time, network.genesis_time
+        )
+    })
+}
+
+fn other_contract(network: &NetworkSpec, contract: &BeaconDepositContract) -> Option<String> {
+    let (chain_id, address) = (network.chain_id, network.contracts.deposit_contract);
+    (contract.chain_id != chain_id || contract.address != address).then(|| {
+        format!(
+            "it follows the deposit contract {} of chain {}, and not {address} of chain {chain_id}",
+            contract.address, contract.chain_id
+        )
+    })
 }
 
 /// The execution node has the consensus node's finalized block.
@@ -154,39 +184,56 @@ impl Check for SameChain {
     }
 
     async fn run(&self, operator: &Operator) -> Verdict {
-        let finalized = match operator.consensus.finalized().await {
-            Ok(finalized) => finalized,
-            Err(error) => return unreadable("the finalized block", &error),
-        };
-        let statuses = operator.execution.check_endpoints(operator.network.chain_id).await;
-        let heads = || statuses.iter().filter_map(|status| status.block);
-        // Endpoints that have it take over from those that do not.
-        if heads().any(|head| head >= finalized.block_number) {
-            operator.execution.expect_final(finalized.block_number);
-        }
-        let block = match operator.execution.block_by_number(finalized.block_number).await {
-            Ok(block) => block,
-            Err(error) => return unreadable("the finalized block", &error),
-        };
-        match block {
-            Some(block) if block.hash == finalized.block_hash => {
-                Verdict::Passed(format!("finalized block {}", block.number))
-            }
-            Some(block) => Verdict::Waiting(Finding::new(
+        same_chain(&operator.network, &operator.execution, &operator.consensus).await
+    }
+}
+
+async fn same_chain(network: &NetworkSpec, execution: &ExecutionClient, consensus: &ConsensusClient) -> Verdict {
+    let finalized = match consensus.finalized().await {
+        Ok(finalized) => finalized,
+        Err(error) => return unreadable("the finalized block", &error),
+    };
+    let statuses = execution.check_endpoints(network.chain_id).await;
+    let heads = || statuses.iter().filter_map(|status| status.block);
+    // Endpoints that have it take over from those that do not.
+    if heads().any(|head| head >= finalized.block_number) {
+        execution.expect_final(finalized.block_number);
+    }
+    let block = match execution.block_by_number(finalized.block_number).await {
+        Ok(block) => block,
+        Err(error) => return unreadable("the finalized block", &error),
+    };
+    match block {
+        Some(block) if block.hash == finalized.block_hash => {}
+        Some(block) => {
+            return Verdict::Waiting(Finding::new(
                 format_args!(
                     "block {} is {} on the execution node and {} on the consensus node",
                     block.number, block.hash, finalized.block_hash
                 ),
                 "the two nodes follow different chains; pair an execution and a consensus node of the same network",
-            )),
-            None => Verdict::Waiting(Finding::new(
+            ));
+        }
+        None => {
+            return Verdict::Waiting(Finding::new(
                 format_args!(
                     "the execution node does not have the finalized block {} yet",
                     finalized.block_number
                 ),
-                "wait until the execution node has caught up with the consensus node",
-            )),
+                CATCH_UP,
+            ));
         }
+    }
+    if let Err(error) = follow_consensus(execution, consensus, network).await {
+        return unreadable("the head of the beacon chain", &error);
+    }
+    match execution.head().await {
+        Ok(head) => Verdict::Passed(format!(
+            "finalized block {}, newest block {}",
+            finalized.block_number,
+            head.block().number
+        )),
+        Err(error) => Verdict::Waiting(Finding::new(error_chain(&error), CATCH_UP)),
     }
 }
 
@@ -209,4 +256,8 @@ pub(super) fn unreadable_contracts(what: &str, error: &ExecutionError) -> Verdic
     unreadable(what, error)
 }
 
+const CATCH_UP: &str = "wait until the execution node has caught up with the consensus node";
 const REACHABLE: &str = "check that the endpoint is reachable; it is asked again";
+
+#[cfg(test)]
+mod tests;

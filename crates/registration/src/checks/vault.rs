@@ -7,7 +7,7 @@ use super::{
     Check, Finding, Verdict,
     nodes::{unreadable, unreadable_contracts},
 };
-use crate::{Operator, oracles::Oracles, road::road, supervisor::error_chain, why::Ether};
+use crate::{Operator, road::road, supervisor::error_chain, why::Ether};
 
 /// The address is a vault of this network that this operator can register for.
 pub(super) struct VaultRoad;
@@ -129,9 +129,9 @@ impl Check for OracleConfig {
             Ok(state) => state,
             Err(error) => return unreadable_contracts("the Keeper", &error),
         };
-        let mut oracles = Oracles::new(operator.network.clone(), operator.gateways.clone());
         let later = "no share leaves before this is settled; it is looked at again before every registration";
-        match oracles
+        match operator
+            .oracles
             .load(&snapshot, state.validators_min_oracles, state.rewards_min_oracles)
             .await
         {

@@ -77,7 +77,14 @@ impl<'a> Nodes<'a> {
         let execution = runtime.block_on(check.execution(&execution))?;
         let consensus = runtime.block_on(check.consensus(&consensus))?;
         let execution = ExecutionClient::new(http.clone(), execution, options);
-        let consensus = ConsensusClient::new(http, consensus, ConsensusOptions::default());
+        let consensus = ConsensusClient::new(
+            http,
+            consensus,
+            ConsensusOptions {
+                genesis: Some(network.into()),
+                ..ConsensusOptions::default()
+            },
+        );
         runtime.block_on(check_same_chain(&execution, &consensus))?;
         Ok(Self {
             network,
