@@ -490,7 +490,7 @@ async fn who_must_upload_a_root_and_how_depends_on_where_the_vault_keeps_it() {
 
 #[tokio::test]
 async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
-    let cases: [(&str, Change, Expected); 11] = [
+    let cases: [(&str, Change, Expected); 10] = [
         (
             "poor vault",
             |world| world.state.withdrawable_assets = U256::from(31 * ETH),
