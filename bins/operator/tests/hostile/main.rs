@@ -9,6 +9,7 @@
     reason = "a test that panics has failed, and the full count is a report"
 )]
 
+mod deposits;
 mod fees;
 mod oracles;
 mod reorgs;

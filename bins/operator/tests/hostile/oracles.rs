@@ -85,7 +85,9 @@ impl Scene {
 async fn any_three_faulty_oracles_of_eleven_do_not_stop_a_registration() {
     let (modes, repeats) = (Fault::modes(), full().unwrap_or(1));
     assert_eq!(modes.len(), 14);
-    let mut scene = Scene::start((modes.len() + 1) * repeats, &[]).await;
+    let mut scene = Scene::start(1 + (modes.len() + 1) * repeats, &[]).await;
+    // The first registration of an operator also opens what the later ones find open.
+    scene.register().await;
     let mut sound = Vec::new();
     for _ in 0..repeats {
         sound.push(scene.register().await);
