@@ -1,14 +1,13 @@
 //! `cargo xtask crash`: every command that makes keys, killed and refused at every call that touches the disk.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::Stdio,
-    time::Instant,
-};
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Failure, shell::cargo};
+use crate::{
+    Failure,
+    shell::{cargo, counted},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,18 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     eprintln!("building the operator as it is shipped (minutes the first time)");
     let mut command = cargo(&["test", "--release", "--package", "operator", "--test", "crash"]);
     command.args(["--", "--nocapture"]).env("CRASH_FULL", "1");
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let mut sweeps = Vec::new();
-    if let Some(output) = child.stderr.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            if let Some(sweep) = line.strip_prefix("crash: ") {
-                sweeps.push(serde_json::from_str::<Map<String, Value>>(sweep)?);
-            }
-            writeln!(std::io::stderr(), "{line}")?;
-        }
-    }
-    let status = child.wait()?;
+    let (status, sweeps) = counted(&mut command, "crash: ")?;
     let sum = |name: &str| -> u64 { sweeps.iter().filter_map(|sweep| sweep.get(name)?.as_u64()).sum() };
     let mut totals = Map::new();
     totals.insert("runs".to_owned(), json!(sum("runs")));

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | chaos | fuzz | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +13,7 @@ mod devnet;
 mod figures;
 mod fixtures;
 mod fuzz;
+mod kills;
 mod layers;
 mod shell;
 
@@ -40,6 +41,8 @@ enum Task {
     Ci,
     /// Kills the commands that make keys, and has their disk fail, at every call that touches it.
     Crash(crash::Arguments),
+    /// Kills and stops a running operator hundreds of times, and starts it again.
+    Kills(kills::Arguments),
     /// Runs a long random scenario over the whole network, and holds the invariants after each step.
     Chaos(chaos::Arguments),
     /// Feeds every parser of what comes from outside with mutated and random inputs.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Devnet(arguments) => devnet::run(&arguments),
         Task::Ci => ci::run(),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Kills(arguments) => kills::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),

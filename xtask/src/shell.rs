@@ -1,9 +1,12 @@
 //! Running other programs.
 
 use std::{
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus, Stdio},
 };
+
+use serde_json::{Map, Value};
 
 use crate::Failure;
 
@@ -43,6 +46,22 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
         String::from_utf8_lossy(&output.stderr)
     )
     .into())
+}
+
+/// Runs tests that print what they counted behind `prefix`, one JSON object a line; their standard error is shown.
+pub(crate) fn counted(command: &mut Command, prefix: &str) -> Result<(ExitStatus, Vec<Map<String, Value>>), Failure> {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut counts = Vec::new();
+    if let Some(output) = child.stderr.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            if let Some(count) = line.strip_prefix(prefix) {
+                counts.push(serde_json::from_str(count)?);
+            }
+            writeln!(std::io::stderr(), "{line}")?;
+        }
+    }
+    Ok((child.wait()?, counts))
 }
 
 /// Builds the operator as it is shipped, and returns the path of the binary.

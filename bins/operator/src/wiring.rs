@@ -44,6 +44,7 @@ pub(crate) async fn assemble(config: StartConfig, metrics: Arc<Metrics>) -> Resu
     let options = ExecutionOptions {
         chain_id: Some(config.network.chain_id),
         request_timeout: timeouts.execution,
+        memory: Some(config.directory.endpoints()),
         jwt_secret: config.jwt_secret,
         quorum: config.execution_quorum.get(),
         ..ExecutionOptions::default()

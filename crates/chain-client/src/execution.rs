@@ -1,6 +1,7 @@
 //! The execution chain through several nodes.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +19,7 @@ use crate::{
     BlockRef, EndpointFailure, EndpointFault, ExecutionError, JwtSecret, Receipt,
     block::{BlockAnswer, ReceiptAnswer},
     endpoints::{Endpoint, Endpoints, Failed, NoAnswer},
+    memory::Memory,
     rpc::{CallError, Node},
 };
 
@@ -38,6 +40,9 @@ pub struct ExecutionOptions {
     pub poll_interval: Duration,
     /// How many endpoints must agree on what money depends on, at least 1. See [`ExecutionClient::head`].
     pub quorum: usize,
+    /// The file that remembers how many blocks of logs and how many calls a minute each endpoint serves; without it this is
+    /// learned anew at each start. It can be deleted.
+    pub memory: Option<PathBuf>,
     /// What every request to every endpoint is authenticated with.
     pub jwt_secret: Option<JwtSecret>,
 }
@@ -52,6 +57,7 @@ impl Default for ExecutionOptions {
             logs_body_limit: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
             quorum: 1,
+            memory: None,
             jwt_secret: None,
         }
     }
@@ -109,9 +115,10 @@ impl ExecutionClient {
     ///
     /// `client` should not follow redirects: an answer from another host is refused, but the request was made.
     pub fn new(client: reqwest::Client, endpoints: Vec<RedactedUrl>, options: ExecutionOptions) -> Self {
+        let memory = options.memory.clone().map(|path| Arc::new(Memory::open(path)));
         let nodes = endpoints
             .into_iter()
-            .map(|url| (url.clone(), Node::new(client.clone(), url, &options)));
+            .map(|url| (url.clone(), Node::new(client.clone(), url, &options, memory.clone())));
         Self::over(nodes, options.clone())
     }
 

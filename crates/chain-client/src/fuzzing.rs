@@ -45,7 +45,7 @@ pub fn execution_client(url: &RedactedUrl, script: impl Fn(&str) -> Reply + Send
         retry_budget: Duration::ZERO,
         ..ExecutionOptions::default()
     };
-    let node = Node::over(RpcClient::new(canned, false), url.clone());
+    let node = Node::over(RpcClient::new(canned, false), url.clone(), None);
     ExecutionClient::over([(url.clone(), node)], options)
 }
 

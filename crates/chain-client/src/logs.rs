@@ -78,6 +78,7 @@ impl Snapshot {
             match self.request(wanted, from, to).await {
                 Ok(logs) => {
                     node.ranges.served(wanted.contract, blocks);
+                    node.remember().await;
                     return Ok((self.validated(wanted, from, to, logs)?, from, to));
                 }
                 Err(LogsError::TooMuch(_)) if node.ranges.failed(wanted.contract, blocks) => {}

@@ -1,77 +1,64 @@
 //! How many blocks of logs an endpoint serves at once, learned from its errors.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use alloy_primitives::Address;
 
+use crate::learned::{Learned, Limit};
+
 /// The range that works, for each contract: a busy one fills an answer sooner.
 #[derive(Default)]
-pub(crate) struct LearnedRanges(Mutex<HashMap<Address, Range>>);
-
-#[derive(Clone, Copy)]
-struct Range {
-    blocks: u64,
-    /// A range of twice the size failed: it is not tried again before many successes.
-    limited: bool,
-    successes: u32,
-}
+pub(crate) struct LearnedRanges(Mutex<BTreeMap<Address, Learned>>);
 
 impl LearnedRanges {
+    /// Goes on from what an earlier run has learned.
+    pub(crate) fn remembered(limits: BTreeMap<Address, Limit>) -> Self {
+        let limits = limits.into_iter();
+        Self(Mutex::new(
+            limits
+                .map(|(contract, limit)| (contract, Learned::remembered(limit)))
+                .collect(),
+        ))
+    }
+
+    /// What to remember.
+    pub(crate) fn limits(&self) -> BTreeMap<Address, Limit> {
+        let ranges = self.ranges();
+        let limits = ranges.iter();
+        limits
+            .filter_map(|(contract, range)| Some((*contract, range.limit()?)))
+            .collect()
+    }
+
     /// The number of blocks to ask for; at least one.
     pub(crate) fn blocks(&self, contract: Address) -> u64 {
-        self.ranges().get(&contract).map_or(FIRST_RANGE, |range| range.blocks)
+        self.ranges().get(&contract).map_or(FIRST_RANGE, Learned::trying)
     }
 
     /// A range of this many blocks was served.
     pub(crate) fn served(&self, contract: Address, blocks: u64) {
         let mut ranges = self.ranges();
-        let range = ranges.entry(contract).or_insert(Range {
-            blocks: FIRST_RANGE,
-            limited: false,
-            successes: 0,
-        });
-        if blocks < range.blocks {
-            return;
-        }
-        range.successes = range.successes.saturating_add(1);
-        if !range.limited || range.successes >= SUCCESSES_BEFORE_GROWTH {
-            *range = Range {
-                blocks: range.blocks.saturating_mul(2).min(LONGEST_RANGE),
-                limited: false,
-                successes: 0,
-            };
-        }
+        let range = ranges.entry(contract).or_insert(Learned::from_guess(FIRST_RANGE));
+        range.served(blocks, LONGEST_RANGE);
     }
 
     /// A range of this many blocks failed. Returns whether a smaller one can be tried.
     pub(crate) fn failed(&self, contract: Address, blocks: u64) -> bool {
-        if blocks <= 1 {
-            return false;
-        }
-        self.ranges().insert(
-            contract,
-            Range {
-                blocks: blocks / 2,
-                limited: true,
-                successes: 0,
-            },
-        );
-        true
+        let mut ranges = self.ranges();
+        let range = ranges.entry(contract).or_insert(Learned::from_guess(FIRST_RANGE));
+        range.failed(blocks)
     }
 
-    fn ranges(&self) -> MutexGuard<'_, HashMap<Address, Range>> {
+    fn ranges(&self) -> MutexGuard<'_, BTreeMap<Address, Learned>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 const FIRST_RANGE: u64 = 10_000;
 const LONGEST_RANGE: u64 = 1_000_000;
-/// A provider's limit is run into once in so many requests, so that less than one request in a hundred is wasted.
-const SUCCESSES_BEFORE_GROWTH: u32 = 128;
-
 #[cfg(test)]
 mod tests {
     use super::*;

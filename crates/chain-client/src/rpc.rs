@@ -1,7 +1,10 @@
 //! JSON-RPC over HTTP to one node: a transport for alloy's client, and what its errors mean.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -22,6 +25,8 @@ use crate::{
     EndpointFault, ExecutionError, ExecutionOptions, JwtSecret, Revert, decode_revert,
     endpoints::Failed,
     http::{Answer, excerpt, exchange},
+    memory::{Memory, Remembered},
+    pace::Pace,
     ranges::LearnedRanges,
 };
 
@@ -31,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) url: RedactedUrl,
     /// How many blocks of logs it serves at once.
     pub(crate) ranges: LearnedRanges,
+    pace: Pace,
+    memory: Option<Arc<Memory>>,
     chain_checked: AtomicBool,
 }
 
@@ -49,7 +56,12 @@ pub(crate) struct ErrorAnswer {
 }
 
 impl Node {
-    pub(crate) fn new(client: reqwest::Client, url: RedactedUrl, options: &ExecutionOptions) -> Self {
+    pub(crate) fn new(
+        client: reqwest::Client,
+        url: RedactedUrl,
+        options: &ExecutionOptions,
+        memory: Option<Arc<Memory>>,
+    ) -> Self {
         let transport = HttpTransport {
             client,
             url: url.clone(),
@@ -58,29 +70,53 @@ impl Node {
             logs_limit: options.logs_body_limit,
             jwt_secret: options.jwt_secret.clone(),
         };
-        Self::over(RpcClient::new(transport, false), url)
+        Self::over(RpcClient::new(transport, false), url, memory)
     }
 
-    pub(crate) fn over(rpc: RpcClient, url: RedactedUrl) -> Self {
+    pub(crate) fn over(rpc: RpcClient, url: RedactedUrl, memory: Option<Arc<Memory>>) -> Self {
+        let remembered = memory
+            .as_ref()
+            .map(|memory| memory.of(&url.to_string()))
+            .unwrap_or_default();
         Self {
             rpc,
             url,
-            ranges: LearnedRanges::default(),
+            ranges: LearnedRanges::remembered(remembered.log_blocks),
+            pace: Pace::remembered(remembered.calls_a_minute),
+            memory,
             chain_checked: AtomicBool::new(false),
         }
     }
 
     /// Calls a method, without judging its error.
     pub(crate) async fn call<P: RpcSend, R: RpcRecv>(&self, method: &'static str, params: P) -> Result<R, CallError> {
+        self.pace.turn().await.map_err(CallError::Fault)?;
         let result = self
             .rpc
             .request::<P, R>(method, params)
             .await
             .map_err(|error| self.classify(error));
+        match &result {
+            Err(CallError::Fault(EndpointFault::RateLimited { retry_after })) => self.pace.refused(*retry_after),
+            Err(CallError::Answer(answer)) if answer.is_rate_limit() => self.pace.refused(None),
+            Err(CallError::Fault(_)) => {}
+            Ok(_) | Err(CallError::Answer(_)) => self.pace.served(),
+        }
         if matches!(result, Err(CallError::Fault(_))) {
             self.chain_checked.store(false, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Writes down what was learned, if it is news.
+    pub(crate) async fn remember(&self) {
+        if let Some(memory) = &self.memory {
+            let known = Remembered {
+                log_blocks: self.ranges.limits(),
+                calls_a_minute: self.pace.limit(),
+            };
+            Arc::clone(memory).keep(self.url.to_string(), known).await;
+        }
     }
 
     /// Calls a method on the chain that is expected; an error is either the endpoint's fault or the request's.

@@ -206,7 +206,15 @@ async fn registers(liar: usize, what: Lie) {
         max_fee_per_gas: 10 * GWEI,
         min_priority_fee: 0,
     };
-    let wallet = HotWallet::new(client.clone(), Zeroizing::new([7; 32]), 1337, journal, limits).unwrap();
+    let wallet = HotWallet::new(
+        client.clone(),
+        Zeroizing::new([7; 32]),
+        1337,
+        journal,
+        limits,
+        Duration::from_secs(12),
+    )
+    .unwrap();
     let address = wallet.address();
     assert_eq!(
         snapshot.balance(address).await.expect(&case),

@@ -90,6 +90,16 @@ async fn a_vault_of_version_1_registers_by_its_own_root_with_credentials_of_its_
     );
     let signers = devnet.approval_signers(registered[1].tx).await.unwrap();
     assert_eq!(signers.len(), devnet.deployment().validators_threshold);
+
+    devnet.reward(vault, 1, 0).await.unwrap();
+    devnet.reward(vault, 1, 0).await.unwrap();
+    assert_eq!(refusal(&devnet, &second).await, "NotHarvested");
+    let in_a_multicall = EthVault::multicallCall {
+        data: vec![second.data],
+    };
+    let in_a_multicall = call(second.from, vault, &in_a_multicall);
+    let refused = refusal(&devnet, &in_a_multicall).await;
+    assert_eq!(refused, "NotHarvested", "the error comes through the multicall");
 }
 
 #[tokio::test]
@@ -136,29 +146,6 @@ async fn several_validators_of_a_vault_of_version_1_go_together_by_a_multiproof(
         ..good
     };
     assert_eq!(refused(signed(&devnet, vault, again).await).await, "InsufficientAssets");
-}
-
-#[tokio::test]
-async fn a_harvest_of_a_vault_of_version_1_goes_with_the_registration_that_needs_it() {
-    let devnet = Devnet::start(quiet()).await.unwrap();
-    let (vault, validators) = v1_vault(&devnet, 2).await;
-    let first = approval(&devnet, vault, validators.records[0].clone().into()).await;
-    let first = register_one(&devnet, vault, first, vec![validators.leaves[1]]);
-    devnet.chain().transact(&first).await.unwrap();
-    devnet.reward(vault, 1, 0).await.unwrap();
-    devnet.reward(vault, 1, 0).await.unwrap();
-    let second = approval(&devnet, vault, validators.records[1].clone().into()).await;
-    let second = register_one(&devnet, vault, second, vec![validators.leaves[0]]);
-    assert_eq!(refusal(&devnet, &second).await, "NotHarvested");
-    let together = EthVault::multicallCall {
-        data: vec![second.data],
-    };
-    let alone = call(devnet.chain().accounts().stranger, vault, &together);
-    assert_eq!(
-        refusal(&devnet, &alone).await,
-        "NotHarvested",
-        "the error comes through the multicall"
-    );
 }
 
 #[tokio::test]

@@ -490,7 +490,7 @@ async fn who_must_upload_a_root_and_how_depends_on_where_the_vault_keeps_it() {
 
 #[tokio::test]
 async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
-    let cases: [(&str, Change, Expected); 9] = [
+    let cases: [(&str, Change, Expected); 10] = [
         (
             "poor vault",
             |world| world.state.withdrawable_assets = U256::from(31 * ETH),
@@ -591,7 +591,7 @@ async fn a_zero_manager_before_pectra_means_the_registry() {
 
 #[tokio::test]
 async fn what_moved_while_the_oracles_were_asked_is_not_sent_and_the_next_tick_registers() {
-    let moves: [(&str, Change); 6] = [
+    let moves: [(&str, Change); 7] = [
         ("deposit root", |world| {
             world.state.deposit_root = B256::repeat_byte(0xbb)
         }),

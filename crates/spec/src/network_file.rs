@@ -6,6 +6,9 @@ use crate::{Network, NetworkSpec, networks::RETIRED_NETWORKS};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkFileError {
+    /// It is far larger than any network.
+    #[error("a network file of {0} bytes is refused; at most 65536 are read")]
+    TooLarge(usize),
     /// It is not TOML of the expected shape.
     #[error("the network file is not valid: line {line}: {reason}")]
     Malformed {
@@ -61,6 +64,10 @@ impl NetworkSpec {
     /// A file that is malformed, or that reuses a built-in network's name, chain id or genesis fork version with other
     /// values. A file equal to a built-in network is that network.
     pub fn from_toml(text: &str) -> Result<Self, NetworkFileError> {
+        // What it becomes takes a hundred times its length.
+        if text.len() > MAX_FILE_BYTES {
+            return Err(NetworkFileError::TooLarge(text.len()));
+        }
         let spec: Self = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         for (member, value) in [
             ("slots_per_epoch", spec.slots_per_epoch),
@@ -106,6 +113,8 @@ impl NetworkSpec {
         toml::to_string(self).unwrap_or_default()
     }
 }
+
+const MAX_FILE_BYTES: usize = 1 << 16;
 
 /// Amounts as decimal text: TOML integers end at 2^63.
 pub(crate) mod decimal {
@@ -159,5 +168,20 @@ pub(crate) mod checksummed_option {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
         super::checksummed::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_far_too_long_is_not_looked_into() {
+        let text = format!("{}# {}", Network::Hoodi.spec().to_toml(), "x".repeat(MAX_FILE_BYTES));
+        let error = NetworkSpec::from_toml(&text).expect_err("refused");
+        assert!(
+            matches!(error, NetworkFileError::TooLarge(length) if length == text.len()),
+            "{error}"
+        );
     }
 }

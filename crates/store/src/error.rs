@@ -71,8 +71,22 @@ impl StoreError {
                 path,
                 finding: source.to_string(),
             },
+            // The file itself, and not its directory, and not the permissions: its header says so.
+            Some(ErrorCode::ReadOnly)
+                if source
+                    .sqlite_error()
+                    .is_some_and(|error| error.extended_code == SQLITE_READONLY)
+                    && std::fs::OpenOptions::new().write(true).open(&path).is_ok() =>
+            {
+                Self::Damaged {
+                    path,
+                    finding: source.to_string(),
+                }
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             _ => Self::Unusable { path, source },
         }
     }
 }
+
+const SQLITE_READONLY: i32 = 8;

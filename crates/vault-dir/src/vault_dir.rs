@@ -75,6 +75,11 @@ impl VaultDir {
         self.root.join("transactions.journal")
     }
 
+    /// `endpoints.json`: how much the nodes serve at once, as it was learned. It can be deleted.
+    pub fn endpoints(&self) -> PathBuf {
+        self.root.join("endpoints.json")
+    }
+
     /// `ipfs`: verified content.
     pub fn ipfs_cache(&self) -> PathBuf {
         self.root.join("ipfs")

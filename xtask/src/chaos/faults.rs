@@ -11,12 +11,25 @@ use super::dice::Dice;
 
 /// What an oracle does wrong.
 pub(super) fn of_oracle(dice: &mut Dice) -> Fault {
+    let server_error = Act::Status {
+        code: 500,
+        retry_after: None,
+    };
     let faults = [
         Fault::Down,
         Fault::Refuse("I would rather not".to_owned()),
         Fault::Slow(Duration::from_secs(2)),
         Fault::Slow(Duration::from_secs(60)),
+        Fault::Wire(server_error),
+        Fault::Wire(Act::Truncated),
+        Fault::Wire(Act::Endless),
+        Fault::Wire(Act::GzipBomb),
+        Fault::Wire(Act::Trickle),
+        Fault::Wire(Act::Redirect),
         Fault::BadSignature,
+        Fault::AnothersSignature,
+        Fault::Replayed,
+        Fault::HighS,
         Fault::WrongCid,
         Fault::WrongDeadline,
     ];
@@ -25,7 +38,7 @@ pub(super) fn of_oracle(dice: &mut Dice) -> Fault {
 
 /// What an execution endpoint does wrong with some of its requests.
 pub(super) fn of_node(dice: &mut Dice) -> Rule {
-    let act = match dice.below(13) {
+    let act = match dice.below(16) {
         0 | 1 => Act::LoseReply,
         2 => Act::LoseRequest,
         3 => Act::Hang(Duration::from_secs(20)),
@@ -49,6 +62,9 @@ pub(super) fn of_node(dice: &mut Dice) -> Rule {
         9 => Act::Truncated,
         10 => Act::WrongId,
         11 => Act::Redirect,
+        12 => Act::Endless,
+        13 => Act::GzipBomb,
+        14 => Act::Trickle,
         _ => Act::Behind(dice.between(1, 8)),
     };
     let method = match dice.below(4) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sw_devnet::{
-    audit::Violation,
+    audit::{Auditor, Violation},
     person::{Person, RunningOperator},
 };
 
@@ -55,14 +55,14 @@ impl Operator {
             .join("\n")
     }
 
-    pub(super) async fn kill_and_restart(&mut self) -> Result<(), Failure> {
+    pub(super) async fn kill_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
         self.running.kill().await?;
         self.kills += 1;
-        self.restart()
+        self.restart(auditor)
     }
 
     /// SIGTERM must be obeyed within five seconds (I11).
-    pub(super) async fn stop_and_restart(&mut self) -> Result<(), Failure> {
+    pub(super) async fn stop_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
         match self.running.stop(STOP).await {
             // A signal that comes before the program looks for signals ends it too.
             Ok(status) if status.code() == Some(STOPPED) || status.code().is_none() => {}
@@ -73,10 +73,11 @@ impl Operator {
             }
         }
         self.stops += 1;
-        self.restart()
+        self.restart(auditor)
     }
 
-    fn restart(&mut self) -> Result<(), Failure> {
+    fn restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
+        auditor.remember()?;
         self.look_at_log();
         self.log_lines += self.running.log().lines().count();
         self.running = self.person.start(&[])?;
@@ -102,7 +103,7 @@ impl Operator {
     }
 
     /// Looks at the process and at what it said; starts another when it has ended by itself.
-    pub(super) async fn look(&mut self) -> Result<(), Failure> {
+    pub(super) async fn look(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
         self.look_at_log();
         if let Some(pid) = self.running.id() {
             self.vitals.look(pid, &mut self.most, &mut self.violations);
@@ -110,7 +111,7 @@ impl Operator {
         if let Ok(status) = self.running.ends(Duration::from_millis(1)).await {
             let said = self.last_lines();
             self.violated("I8", format!("it ended by itself with {status}:\n{said}"));
-            self.restart()?;
+            self.restart(auditor)?;
         }
         Ok(())
     }

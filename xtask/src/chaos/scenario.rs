@@ -30,7 +30,6 @@ struct Scenario<'a> {
     arguments: &'a Arguments,
     world: World,
     dice: Dice,
-    auditor: Auditor,
     key_files: KeyFiles,
     report: Report,
     begun: Instant,
@@ -82,6 +81,7 @@ impl<'a> Scenario<'a> {
         let keys = public_keys(&vault_dir)?;
         let world = World {
             operator: Operator::start(person, secrets)?,
+            auditor,
             devnet,
             second,
             trap: Trap::set().await?,
@@ -93,7 +93,6 @@ impl<'a> Scenario<'a> {
             arguments,
             world,
             dice: Dice::new(seed),
-            auditor,
             key_files,
             report: Report {
                 seed,
@@ -126,7 +125,7 @@ impl<'a> Scenario<'a> {
             }
             self.pay(&audit).await;
             if self.arguments.lost_replies.is_none() {
-                self.step(done).await?;
+                self.step(done, &audit).await?;
             } else {
                 tokio::time::sleep(Duration::from_secs(3)).await;
             }
@@ -150,17 +149,19 @@ impl<'a> Scenario<'a> {
     /// Somebody stakes whenever the vault has nothing left, so that there is always something to do.
     async fn pay(&mut self, audit: &Audit) {
         let validators = self.dice.between(1, 10);
-        let affordable = usize::try_from(audit.affordable).unwrap_or(usize::MAX);
-        let missing = self
-            .arguments
-            .registrations
-            .saturating_sub(audit.registered.len().saturating_add(affordable));
-        if affordable == 0 && missing > 0 {
-            self.try_step(&Step::Stake(validators.min(missing as u64))).await;
+        let missing = self.missing(audit);
+        if audit.affordable == 0 && missing > 0 {
+            self.try_step(&Step::Stake(validators.min(missing))).await;
         }
     }
 
-    async fn step(&mut self, all_registered: bool) -> Result<(), Failure> {
+    /// Validators that nobody has paid for yet.
+    fn missing(&self, audit: &Audit) -> u64 {
+        let wanted = self.arguments.registrations as u64;
+        wanted.saturating_sub(audit.affordable.saturating_add(audit.registered.len() as u64))
+    }
+
+    async fn step(&mut self, all_registered: bool, audit: &Audit) -> Result<(), Failure> {
         let rules = Rulebook {
             tolerated: (ORACLES - THRESHOLD) as u64,
             deepest_reorg: 32,
@@ -173,7 +174,10 @@ impl<'a> Scenario<'a> {
             _ if all_registered => Step::Kill,
             // The chain is young, or everything is paid for.
             Step::Reorg(depth, _) if self.begun.elapsed().as_secs() < depth + 10 => Step::Nothing,
-            Step::Stake(_) if self.report.registered + 10 > self.arguments.registrations => Step::Nothing,
+            Step::Stake(validators) => match self.missing(audit) {
+                0 => Step::Nothing,
+                missing => Step::Stake(validators.min(missing)),
+            },
             step => step,
         };
         self.report.steps += 1;
@@ -199,7 +203,11 @@ impl<'a> Scenario<'a> {
 
     /// A step that the devnet itself cannot take, such as a stake at a fee that nobody pays, is left out.
     async fn try_step(&mut self, step: &Step) {
-        let mut text = format!("{:>5} s  {step}", self.begun.elapsed().as_secs());
+        let mut text = format!(
+            "{:>5} s {:>4} registered  {step}",
+            self.begun.elapsed().as_secs(),
+            self.report.registered
+        );
         if let Err(failure) = self.world.apply(step, &mut self.dice).await {
             text = format!("{text} -- left out: {failure}");
         }
@@ -268,9 +276,9 @@ impl<'a> Scenario<'a> {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let wrong = self.auditor.exits(&self.world.devnet).await?;
+        let wrong = self.world.auditor.exits(&self.world.devnet).await?;
         self.report.violations.extend(wrong);
-        self.world.operator.stop_and_restart().await?;
+        self.world.operator.stop_and_restart(&mut self.world.auditor).await?;
         self.look().await?;
         if self.arguments.lost_replies.is_some() && self.report.transactions != self.report.registered as u64 {
             let what = format!(
@@ -284,7 +292,8 @@ impl<'a> Scenario<'a> {
 
     /// Holds all invariants against what is there now.
     async fn look(&mut self) -> Result<Audit, Failure> {
-        let audit = self.auditor.audit(&self.world.devnet, &[&self.world.second]).await?;
+        let world = &mut self.world;
+        let audit = world.auditor.audit(&world.devnet, &[&world.second]).await?;
         if audit.registered.len() != self.report.registered {
             self.progress = Instant::now();
         }
@@ -295,7 +304,7 @@ impl<'a> Scenario<'a> {
         self.report.violations.extend(audit.violations.iter().cloned());
         self.key_files.look(&mut self.report.violations);
         let operator = &mut self.world.operator;
-        operator.look().await?;
+        operator.look(&mut self.world.auditor).await?;
         self.report.violations.append(&mut operator.violations);
         if self.world.trap.visits() > 0 {
             self.violated("I5", "somebody who is no oracle was asked".to_owned());

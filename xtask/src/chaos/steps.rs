@@ -6,6 +6,7 @@ use alloy_primitives::{B256, FixedBytes};
 use serde_json::json;
 use sw_devnet::{
     Devnet, Dropped, Node,
+    audit::Auditor,
     oracle::Fault,
     proxy::{ExecutionProxy, Rule},
 };
@@ -133,6 +134,7 @@ pub(super) struct World {
     pub(super) devnet: Devnet,
     pub(super) second: ExecutionProxy,
     pub(super) operator: Operator,
+    pub(super) auditor: Auditor,
     pub(super) trap: Trap,
     /// Keys of the deposit data file, in its order.
     pub(super) keys: Vec<FixedBytes<48>>,
@@ -201,8 +203,8 @@ impl World {
                 }
                 devnet.update_config(&forged).await?;
             }
-            Step::Kill => self.operator.kill_and_restart().await?,
-            Step::Stop => self.operator.stop_and_restart().await?,
+            Step::Kill => self.operator.kill_and_restart(&mut self.auditor).await?,
+            Step::Stop => self.operator.stop_and_restart(&mut self.auditor).await?,
             Step::Second => self.operator.start_second().await?,
         }
         Ok(())

@@ -99,7 +99,7 @@ async fn a_vault_of_version_1_registers_one_key_then_several_then_with_a_harvest
 }
 
 #[tokio::test]
-async fn a_root_that_the_vault_does_not_hold_is_asked_for_by_the_call_to_make() {
+async fn a_root_that_is_not_uploaded_is_asked_for_by_the_call_to_make_before_an_upgrade_and_after() {
     let setup = Setup::of_kind(VaultKind::V1, small(), 2).await;
     let (devnet, vault) = (&setup.devnet, setup.vault);
     let keys_manager = devnet.chain().accounts().stranger;
@@ -133,8 +133,11 @@ async fn a_root_that_the_vault_does_not_hold_is_asked_for_by_the_call_to_make() 
         .await;
     let said = said.unwrap();
     assert!(said.contains(&wanted), "{said}");
-    assert!(devnet.oracles().iter().all(|oracle| oracle.requests().is_empty()));
 
+    devnet.upgrade_v1_vault(vault).await.unwrap();
+    let call = format!("{keys_manager} must call setDepositDataRoot({vault}, {})", setup.root);
+    running.says(&call, PATIENCE).await.unwrap();
+    assert!(devnet.oracles().iter().all(|oracle| oracle.requests().is_empty()));
     setup.upload_root().await;
     setup.registered(1, &running).await;
 }
@@ -191,25 +194,4 @@ async fn a_vault_that_is_upgraded_while_the_operator_runs_goes_on_by_the_other_r
     );
     let nonce = devnet.chain().rpc().nonce(setup.wallet.parse().unwrap()).await.unwrap();
     assert_eq!(nonce, 2, "nothing else was sent:\n{}", running.log());
-}
-
-#[tokio::test]
-async fn an_upgrade_before_any_root_was_set_changes_the_call_to_make() {
-    let setup = Setup::of_kind(VaultKind::V1, small(), 1).await;
-    let (devnet, vault) = (&setup.devnet, setup.vault);
-    devnet.stake(vault, 32).await.unwrap();
-    let running = setup.person.start(&[]).unwrap();
-    running
-        .says(&format!("{} must call setValidatorsRoot(", devnet.admin()), PATIENCE)
-        .await
-        .unwrap();
-    devnet.upgrade_v1_vault(vault).await.unwrap();
-    let call = format!(
-        "{} must call setDepositDataRoot({vault}, {})",
-        devnet.admin(),
-        setup.root
-    );
-    running.says(&call, PATIENCE).await.unwrap();
-    setup.upload_root().await;
-    setup.registered(1, &running).await;
 }

@@ -77,6 +77,7 @@ impl Ground {
     /// SIGKILL.
     pub(crate) async fn kill(&mut self, mut running: RunningOperator) {
         running.kill().await.unwrap();
+        self.auditor.remember().unwrap();
         self.kills += 1;
     }
 
@@ -85,6 +86,7 @@ impl Ground {
         let status = running.stop(STOP).await;
         let status = status.unwrap_or_else(|deaf| panic!("{deaf}; it said:\n{}", running.log()));
         assert_eq!(status.code(), Some(143), "{}", running.log());
+        self.auditor.remember().unwrap();
         self.stops += 1;
     }
 
@@ -120,8 +122,8 @@ impl Ground {
     }
 
     /// How many transactions are written down.
-    pub(crate) fn written(&self) -> usize {
-        self.auditor.intents().unwrap().len()
+    pub(crate) fn written(&mut self) -> usize {
+        self.auditor.remember().unwrap().len()
     }
 
     /// How many transactions of the wallet are in the chain.

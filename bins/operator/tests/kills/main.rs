@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 mod calls;
+mod chaos;
 mod frugal;
 mod ground;
 mod moments;

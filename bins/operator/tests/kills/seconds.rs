@@ -12,7 +12,7 @@ async fn a_second_operator_is_refused_at_once_and_welcome_right_after_the_first_
     let mut ground = Ground::ready(2).await;
     let mut first = ground.setup.person.start(&[]).unwrap();
     first.says("operator started", PATIENCE).await.unwrap();
-    for _ in 0..count(3, 100) {
+    for _ in 0..count(2, 100) {
         let mut second = ground.setup.person.start(&[]).unwrap();
         let status = second.ends(Duration::from_secs(1)).await.unwrap();
         assert_eq!(status.code(), Some(6), "{}", second.log());

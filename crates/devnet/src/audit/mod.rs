@@ -87,6 +87,9 @@ pub struct Auditor {
     /// In wei.
     cap: u128,
     journal: PathBuf,
+    /// Every transaction that was ever seen in the journal, and what was wrong with it.
+    known: Vec<Intent>,
+    wrong: Vec<Violation>,
     /// The mined transaction of each nonce that no reorganisation reaches any more.
     settled: BTreeMap<u64, B256>,
     gap_since: Option<Instant>,
@@ -101,18 +104,29 @@ impl Auditor {
             wallet,
             cap,
             journal,
+            known: Vec::new(),
+            wrong: Vec::new(),
             settled: BTreeMap::new(),
             gap_since: None,
         }
     }
 
-    /// Every transaction that the operator has written down.
+    /// Reads the journal, and returns every transaction that was ever in it.
+    ///
+    /// An operator may make its journal smaller when it starts: what is to be known of the run before must be read before.
     ///
     /// # Errors
     ///
     /// The journal is there and cannot be read.
-    pub fn intents(&self) -> Result<Vec<Intent>, AuditError> {
-        journal::read(&self.journal)
+    pub fn remember(&mut self) -> Result<&[Intent], AuditError> {
+        let known: HashSet<B256> = self.known.iter().map(|intent| intent.hash).collect();
+        for intent in journal::read(&self.journal)? {
+            if !known.contains(&intent.hash) {
+                intent.judge(self.wallet, self.cap, &mut self.wrong);
+                self.known.push(intent);
+            }
+        }
+        Ok(&self.known)
     }
 
     /// Holds the chain against the journal: keys are registered once (I1), with the vault's credentials (I6), every mined
@@ -158,14 +172,15 @@ impl Auditor {
         chain::deposits(chain, self.vault, &registered, &mut violations).await?;
         // The chain first: what it has by now was in the journal before.
         let mined = chain::mined(chain, self.wallet).await?;
-        let intents = self.intents()?;
-        for intent in &intents {
-            intent.judge(self.wallet, self.cap, &mut violations);
-        }
+        let intents = self.remember()?.to_vec();
+        violations.extend(self.wrong.iter().cloned());
         let written: HashSet<B256> = intents.iter().map(|intent| intent.hash).collect();
-        for HandedIn { hash, .. } in handed_in.iter().filter(|sent| !written.contains(&sent.hash)) {
-            let what = format!("transaction {hash} was sent and is not in the journal");
-            violations.push(Violation::new("I2", what));
+        for HandedIn { hash, raw, .. } in handed_in {
+            journal::judge_fee(*hash, raw, self.cap, &mut violations);
+            if !written.contains(hash) {
+                let what = format!("transaction {hash} was sent and is not in the journal");
+                violations.push(Violation::new("I2", what));
+            }
         }
         self.explain(chain, mined, &intents, &mut violations).await?;
         self.look_for_a_gap(chain, &mut violations).await?;

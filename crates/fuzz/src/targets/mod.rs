@@ -64,5 +64,11 @@ pub const NAMES: [&str; ALL.len()] = {
 
 /// The target of a name.
 pub fn target(name: &str) -> Option<Target> {
-    ALL.iter().find(|(other, _)| *other == name).map(|(_, make)| make())
+    let target = ALL.iter().find(|(other, _)| *other == name).map(|(_, make)| make())?;
+    let of_a_node = ["rpc-", "abi-", "beacon"].iter().any(|start| name.starts_with(start));
+    Some(if of_a_node {
+        target.within(nodes::MEMORY)
+    } else {
+        target
+    })
 }

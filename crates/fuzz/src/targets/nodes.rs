@@ -8,7 +8,7 @@ use sw_chain_client::{
 use sw_spec::RedactedUrl;
 
 use super::abi::{deposit_data, topic};
-use crate::{Target, Verdict};
+use crate::{Memory, Target, Verdict};
 
 pub(super) const CONTRACT: Address = Address::repeat_byte(0x42);
 const BLOCK: &str = concat!(
@@ -57,6 +57,12 @@ fn of_method(method: &'static str, input: &[u8]) -> ExecutionClient {
     let input = input.to_vec();
     client(move |asked| (asked == method).then(|| Reply::Result(input.clone())))
 }
+
+/// Eight megabytes of an answer, and what is made of them, stay below 256: the text is there several times meanwhile.
+pub(super) const MEMORY: Memory = Memory {
+    base: 64 * 1024,
+    per_byte: 28,
+};
 
 pub(super) fn body() -> Target {
     let corpus = vec![

@@ -1,0 +1,27 @@
+//! A short run of `cargo xtask chaos`.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+#[test]
+fn a_short_random_scenario_holds_every_invariant() {
+    let run = ["run", "--quiet", "--package", "xtask", "--", "chaos", "--json"];
+    let scenario = ["--seed", "4", "--registrations", "6", "--kills", "2"];
+    let ended = Command::new(env!("CARGO"))
+        .args(run)
+        .args(scenario)
+        .args(["--operator", env!("CARGO_BIN_EXE_operator")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let clean = ["duplicates", "lost"].map(|count| report[count].as_u64());
+    assert_eq!(clean, [Some(0); 2], "{report}");
+    assert_eq!(report["invariant_violations"], json!([]), "{said}");
+    assert!(
+        report["registered"].as_u64() >= Some(6) && report["kills"].as_u64() >= Some(2),
+        "{report}"
+    );
+}

@@ -1,0 +1,102 @@
+//! A limit that an endpoint does not tell, learned from what it serves and refuses.
+
+use serde::{Deserialize, Serialize};
+
+/// What is known of a limit, for the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    /// The most that was served.
+    pub(crate) served: u64,
+    /// The least that was refused.
+    pub(crate) refused: Option<u64>,
+}
+
+/// The search for the limit. What was refused is seldom tried again, so that less than one request in a hundred is wasted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Learned {
+    /// 0 while nothing was served.
+    served: u64,
+    trying: u64,
+    refused: Option<u64>,
+    successes: u32,
+    patience: u32,
+}
+
+impl Learned {
+    /// Begins with a guess.
+    pub(crate) fn from_guess(trying: u64) -> Self {
+        Self {
+            served: 0,
+            trying: trying.max(1),
+            refused: None,
+            successes: 0,
+            patience: FIRST_PATIENCE,
+        }
+    }
+
+    /// Begins where an earlier run has come to.
+    pub(crate) fn remembered(limit: Limit) -> Self {
+        Self {
+            served: limit.served,
+            refused: limit.refused,
+            ..Self::from_guess(limit.served)
+        }
+    }
+
+    /// What to remember.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        (self.served > 0).then_some(Limit {
+            served: self.served,
+            refused: self.refused,
+        })
+    }
+
+    /// What to ask for; at least 1.
+    pub(crate) fn trying(&self) -> u64 {
+        self.trying
+    }
+
+    /// So much was served. `most` is never exceeded.
+    pub(crate) fn served(&mut self, amount: u64, most: u64) {
+        if amount < self.trying {
+            return;
+        }
+        if self.trying > self.served {
+            self.patience = FIRST_PATIENCE;
+        }
+        self.served = self.trying;
+        self.successes = self.successes.saturating_add(1);
+        let (next, patience) = match self.refused.filter(|refused| *refused > self.served) {
+            None => (self.served.saturating_mul(2), 0),
+            Some(refused) => match refused - self.served {
+                gap if gap > refused / 8 && gap > 1 => (self.served + gap / 2, self.patience),
+                // As near as need be. The limit may be raised one day.
+                _ => (refused, LAST_PATIENCE),
+            },
+        };
+        if self.successes >= patience {
+            self.trying = next.min(most).max(self.served);
+            self.successes = 0;
+        }
+    }
+
+    /// So much was refused. Returns whether less can be asked for.
+    pub(crate) fn failed(&mut self, amount: u64) -> bool {
+        if amount <= 1 {
+            return false;
+        }
+        if amount > self.served && self.served > 0 {
+            self.patience = self.patience.saturating_mul(2).min(LAST_PATIENCE);
+            self.trying = self.served;
+        } else {
+            self.served = 0;
+            self.trying = amount / 2;
+        }
+        self.refused = Some(amount);
+        self.successes = 0;
+        true
+    }
+}
+
+const FIRST_PATIENCE: u32 = 128;
+const LAST_PATIENCE: u32 = 4096;
