@@ -12,6 +12,7 @@
 mod deposits;
 mod fees;
 mod oracles;
+mod provider;
 mod reorgs;
 #[path = "../end_to_end/setup.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]
