@@ -119,6 +119,10 @@ impl<'a> Scenario<'a> {
             if done && self.world.operator.kills >= self.arguments.required_kills() {
                 return Ok(true);
             }
+            let time_is_up = |seconds: u64| self.begun.elapsed().as_secs() >= seconds;
+            if self.arguments.seconds.is_some_and(time_is_up) {
+                return Ok(true);
+            }
             let standing_still = audit.affordable > 0 && self.progress.elapsed() > STANDS_STILL;
             if standing_still && !self.moves_again().await? {
                 return Ok(false);
@@ -258,6 +262,15 @@ impl<'a> Scenario<'a> {
         eprintln!("==> all faults off");
         for area in Area::ALL {
             self.put_right(area).await;
+        }
+        let audit = self.look().await?;
+        let missing = self.missing(&audit);
+        if missing > 0 {
+            self.try_step(&Step::Stake(missing)).await;
+        }
+        while self.world.operator.kills < self.arguments.required_kills() {
+            self.try_step(&Step::Kill).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let since = Instant::now();
         loop {

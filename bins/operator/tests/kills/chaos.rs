@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 #[test]
 fn a_short_random_scenario_holds_every_invariant() {
     let run = ["run", "--quiet", "--package", "xtask", "--", "chaos", "--json"];
-    let scenario = ["--seed", "4", "--registrations", "6", "--kills", "2"];
+    let scenario = ["--seed", "4", "--registrations", "6", "--kills", "2", "--seconds", "25"];
     let ended = Command::new(env!("CARGO"))
         .args(run)
         .args(scenario)
