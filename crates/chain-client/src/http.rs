@@ -261,7 +261,7 @@ async fn within(
 /// The beginning of a foreign text, without control characters and without the secrets of the URL.
 pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
     let whole = text.len() <= EXCERPT_SOURCE;
-    let mut text = String::from_utf8_lossy(text.get(..EXCERPT_SOURCE).unwrap_or(text)).into_owned();
+    let mut text = printable(&String::from_utf8_lossy(text.get(..EXCERPT_SOURCE).unwrap_or(text)));
     let secrets = secrets(url);
     for secret in &secrets {
         text = text.replace(secret, "***");
@@ -271,11 +271,7 @@ pub(crate) fn excerpt(text: &[u8], url: &RedactedUrl) -> String {
         let longest = secrets.first().map_or(0, String::len);
         text.truncate(text.floor_char_boundary(text.len().saturating_sub(longest)));
     }
-    let shown = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(EXCERPT)
-        .collect::<String>();
+    let shown = text.chars().take(EXCERPT).collect::<String>();
     let shown = shown.trim();
     if shown.is_empty() {
         "nothing".to_owned()
@@ -294,11 +290,17 @@ fn secrets(url: &RedactedUrl) -> Vec<String> {
     let mut secrets: Vec<_> = written
         .flat_map(|part| [part.to_owned(), unescaped(part)])
         .chain(meant)
+        .map(|part| printable(&part))
         .filter(|part| part.len() >= SHORTEST_SECRET)
         .collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.dedup();
     secrets
+}
+
+/// A text with a space for each control character, of which a secret might otherwise come out whole.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A part of a URL without its percent signs (RFC 3986 section 2.1).
@@ -365,7 +367,7 @@ mod tests {
         for said in [
             "us%65rname username",
             "p%40ssw%3Ard p@ssw:rd",
-            "a%20secret a secret",
+            "a%20secret a secret a\nsecret",
             "S%2FECRET-1 S/ECRET-1",
             "12345678+90 12345678 90",
         ] {

@@ -62,6 +62,7 @@ async fn the_data_of_an_error_is_not_taken_apart_when_it_is_out_of_proportion() 
         "\"result\":",
         "\"error\":{\"code\":3,\"message\":\"execution reverted\",\"data\":",
     ) + "}";
+    let body = body.replace("\"id\":0", "\"id\":null");
     let node = Node::json_rpc(move |method, params| match method {
         "eth_call" => Reply::Http(200, vec![], body.clone()),
         _ => healthy(method, params),

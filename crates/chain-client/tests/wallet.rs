@@ -406,3 +406,55 @@ async fn replies_that_are_lost_at_random_never_send_anything_twice() {
     assert_eq!(scene.chain().arrived.len(), registered);
     assert_eq!(scene.wallet.reconcile().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_nonce_that_is_said_to_be_used_may_have_been_used_by_this_very_transaction() {
+    let scene = Scene::new().await;
+    scene.chain().fault = Fault::NonceTooLow;
+    let sent = scene.send("register").await.unwrap();
+    assert_eq!(scene.chain().mined[&0].0, sent.hash);
+    scene.chain().fault = Fault::None;
+    assert_eq!(scene.send("register").await.unwrap().nonce, 1);
+}
+
+#[tokio::test]
+async fn a_node_that_says_it_knows_what_it_does_not_is_not_believed_and_the_transaction_is_sent_again() {
+    let scene = Scene::new().await;
+    scene.chain().fault = Fault::Pretend;
+    let Err(SendError::Unconfirmed { sent, reason }) = scene.send("register").await else {
+        panic!("in doubt")
+    };
+    assert!(reason.contains("already known"), "{reason}");
+    assert_eq!(scene.journal()[0].state, EntryState::Intended);
+    scene.chain().fault = Fault::None;
+    scene.tend("register").await;
+    assert_eq!(scene.chain().waiting[&0], sent.hash);
+}
+
+/// Four duties, each with its own kind, 25 times each, or as often as `WALLET_SENDS` says: each waits for the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_duties_that_send_without_pause_use_each_nonce_once() {
+    let times: u64 = std::env::var("WALLET_SENDS").map_or(25, |times| times.parse().unwrap());
+    let scene = Scene::new().await;
+    // In blocks so far apart that what is mined is not looked at again.
+    scene.chain().mines_at_once = Some(64);
+    let duties = (0..4).map(|duty| {
+        let wallet = scene.wallet.clone();
+        async move {
+            let mut nonces = Vec::new();
+            for time in 0..times {
+                let call = Call::new(Address::repeat_byte(9), time.to_be_bytes().to_vec().into());
+                let sent = wallet.send(&format!("duty {duty}"), &[], &call).await.unwrap();
+                nonces.push(sent.nonce);
+            }
+            nonces
+        }
+    });
+    let mut nonces: Vec<u64> = futures::future::join_all(duties).await.concat();
+    nonces.sort_unstable();
+    assert_eq!(nonces, (0..4 * times).collect::<Vec<_>>());
+    let arrived = scene.chain().arrived.len();
+    let mined = scene.chain().mined.len();
+    assert_eq!((arrived as u64, mined as u64), (4 * times, 4 * times));
+    assert_eq!(scene.wallet.reconcile().await.unwrap(), []);
+}

@@ -128,7 +128,8 @@ impl Devnet {
         Ok(())
     }
 
-    /// Holds the base fee of every block from the next one on, until [`Devnet::release_base_fee`].
+    /// Holds the base fee of every block from the next one on, until [`Devnet::release_base_fee`]. Anvil is told after each
+    /// block: one that follows another within milliseconds may cost an eighth less, unless [`Devnet::mine`] makes them all.
     pub async fn set_base_fee(&self, wei: u128) {
         self.proxy().pool().hold_base_fee(wei).await;
     }

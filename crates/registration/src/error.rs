@@ -1,16 +1,16 @@
 //! How a tick, and the service, can fail.
 
-use std::error::Error;
+use std::{error::Error, fmt::Write, mem::discriminant};
 
 use sw_chain_client::{
     ConsensusError, ExecutionError, FeeError, JournalError, Revert, SendError, SimulateError, WaitError,
 };
 use sw_ipfs::FetchError;
-use sw_oracle_client::{ApprovalError, ConfigError};
+use sw_oracle_client::{AnswerFault, ApprovalError, ConfigError, Verdict};
 use sw_signers::SignerError;
 use sw_spec::PublicKeyBytes;
 
-use crate::{CheckReport, remedy::remedy};
+use crate::{CheckReport, remedy::remedy, supervisor::error_chain, why::without_numbers};
 
 /// A tick that failed. The next tick tries again.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,8 @@ impl DutyError {
         match self {
             Self::Approvals(error) => match &**error {
                 ApprovalError::NotEnough { outcomes, .. } => {
-                    outcomes.iter().map(|outcome| format!("oracle {outcome}")).collect()
+                    let short = outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Counted);
+                    short.map(|outcome| format!("oracle {outcome}")).collect()
                 }
                 _ => Vec::new(),
             },
@@ -163,6 +164,26 @@ impl DutyError {
                     .collect()
             }
         }
+    }
+
+    /// What tells this failure from others: its text without numbers, and which oracles failed in which way.
+    ///
+    /// What an oracle says in its own words is left out: it could say something else every time.
+    pub(crate) fn kind(&self) -> String {
+        let mut kind = without_numbers(&error_chain(self));
+        let Self::Approvals(error) = self else { return kind };
+        let ApprovalError::NotEnough { outcomes, .. } = &**error else {
+            return kind;
+        };
+        for outcome in outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Counted) {
+            let how = outcome.failures.iter().map(|attempt| match attempt.fault {
+                AnswerFault::Status { status, .. } => (discriminant(&attempt.fault), status),
+                _ => (discriminant(&attempt.fault), 0),
+            });
+            // Writing to a String cannot fail.
+            let _ = write!(kind, "; {} {:?}", outcome.oracle, how.collect::<Vec<_>>());
+        }
+        kind
     }
 
     /// What a contract refused with.

@@ -15,10 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{
-    Duty, DutyError, Metrics, Outcome, ServiceError,
-    why::{SaidOnce, without_numbers},
-};
+use crate::{Duty, DutyError, Metrics, Outcome, ServiceError, why::SaidOnce};
 
 /// Runs duties until it is told to stop, one of them panics, or one finds what ends the service.
 pub struct Supervisor {
@@ -152,7 +149,7 @@ impl Report {
         self.failures = self.failures.saturating_add(1);
         let error = error.into_fatal()?;
         let text = error_chain(&error);
-        if self.is_news(&text) {
+        if self.is_news(error.kind()) {
             tracing::warn!(error = text, "duty failed; the next tick tries again");
             for detail in error.details() {
                 tracing::warn!(detail);
@@ -164,12 +161,12 @@ impl Report {
         Ok(())
     }
 
-    fn is_news(&mut self, text: &str) -> bool {
-        let (key, now) = (without_numbers(text), Instant::now());
+    fn is_news(&mut self, kind: String) -> bool {
+        let now = Instant::now();
         self.said.retain(|(_, at)| now.duration_since(*at) < SILENCE);
-        let news = self.said.len() < MOST_SAID && self.said.iter().all(|(said, _)| *said != key);
+        let news = self.said.len() < MOST_SAID && self.said.iter().all(|(said, _)| *said != kind);
         if news {
-            self.said.push_back((key, now));
+            self.said.push_back((kind, now));
         }
         news
     }
@@ -193,7 +190,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::WhyNot;
+    use crate::{WhyNot, why::without_numbers};
 
     struct Scripted {
         name: &'static str,
@@ -219,8 +216,8 @@ mod tests {
         let mut report = Report::default();
         let mut said = 0;
         for minute in 0..180_u64 {
-            said += u32::from(report.is_news(&format!("block {minute} cannot be read")));
-            said += u32::from(report.is_news("the oracles did not approve"));
+            said += u32::from(report.is_news(without_numbers(&format!("block {minute} cannot be read"))));
+            said += u32::from(report.is_news("the oracles did not approve".to_owned()));
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         assert_eq!(said, 6, "two failures in three hours");
@@ -230,7 +227,7 @@ mod tests {
     async fn failures_in_ever_new_words_are_few_lines() {
         let mut report = Report::default();
         let words = (0..26_u8).map(|letter| format!("failure {}", char::from(b'a' + letter)));
-        assert_eq!(words.filter(|text| report.is_news(text)).count(), MOST_SAID);
+        assert_eq!(words.filter(|text| report.is_news(text.clone())).count(), MOST_SAID);
     }
 
     fn metrics() -> Arc<Metrics> {

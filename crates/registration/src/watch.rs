@@ -6,10 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sw_chain_client::{ExecutionClient, HotWallet};
-use sw_spec::NetworkSpec;
+use sw_chain_client::{ExecutionClient, FeeError, HotWallet};
+use sw_spec::{NetworkSpec, U256};
 
-use crate::{Duty, DutyError, Metrics, Outcome, clock::ClockCheck, why::Ether};
+use crate::{Duty, DutyError, Metrics, Outcome, clock::ClockCheck, register::GAS_OF_ONE, why::Ether};
 
 /// Follows the newest block and the wallet's balance.
 pub struct WatchChain {
@@ -18,6 +18,7 @@ pub struct WatchChain {
     network: NetworkSpec,
     metrics: Arc<Metrics>,
     warned: bool,
+    runway: Runway,
     clock: ClockCheck,
 }
 
@@ -30,6 +31,7 @@ impl WatchChain {
             network,
             metrics,
             warned: false,
+            runway: Runway::default(),
             clock: ClockCheck::default(),
         }
     }
@@ -67,6 +69,64 @@ impl Duty for WatchChain {
             );
         }
         self.warned = low;
+        let price = match self.wallet.fees(&snapshot).await {
+            Ok(fees) => fees.max_fee_per_gas,
+            // What a registration would cost at most, once it is sent.
+            Err(FeeError::AboveLimit { limit, .. }) => limit,
+            Err(source) => return Err(DutyError::Fees(Box::new(source))),
+        };
+        if let Some(registrations) = self.runway.ends(balance, price) {
+            tracing::warn!(
+                %wallet,
+                balance = %Ether(balance),
+                registrations,
+                "at today's price of gas the wallet pays for few more registrations; send it some"
+            );
+        }
         Ok(Outcome::Watched)
+    }
+}
+
+/// Whether the wallet still pays for a few registrations.
+#[derive(Debug, Default)]
+struct Runway {
+    short: bool,
+}
+
+impl Runway {
+    /// How many registrations are left when they have just become too few. The price moves up and down, so that one more than
+    /// that is needed before it is said again.
+    fn ends(&mut self, balance: U256, price: u128) -> Option<u64> {
+        let cost = U256::from(price).saturating_mul(U256::from(GAS_OF_ONE));
+        let left: u64 = balance.checked_div(cost).unwrap_or(U256::MAX).saturating_to();
+        let was_short = self.short;
+        self.short = left < FEW || was_short && left == FEW;
+        (self.short && !was_short).then_some(left)
+    }
+}
+
+const FEW: u64 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_than_three_registrations_are_told_once_each_time_they_become_so_few() {
+        let price = 2_000_000_000;
+        let cost = U256::from(price) * U256::from(GAS_OF_ONE);
+        let mut runway = Runway::default();
+        let mut told = |quarters: u64| runway.ends(cost * U256::from(quarters) / U256::from(4), price);
+        assert_eq!(
+            [20, 12, 11, 10, 3, 12, 11].map(&mut told),
+            [None, None, Some(2), None, None, None, None]
+        );
+        assert_eq!(
+            [15, 11].map(&mut told),
+            [None, None],
+            "the price went down and up a little"
+        );
+        assert_eq!([16, 1, 0].map(&mut told), [None, Some(0), None]);
+        assert_eq!(Runway::default().ends(U256::from(1), 0), None, "gas for nothing");
     }
 }

@@ -9,8 +9,10 @@
     reason = "a test that panics has failed, and the full count is a report"
 )]
 
+mod deposits;
 mod fees;
 mod oracles;
+mod provider;
 mod reorgs;
 #[path = "../end_to_end/setup.rs"]
 #[allow(dead_code, reason = "the end-to-end tests use the rest")]

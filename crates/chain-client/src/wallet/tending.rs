@@ -441,3 +441,6 @@ const PATIENCE: u64 = 3;
 const PAUSES: [u32; 3] = [6, 13, 22];
 /// The gas of a transaction that does nothing (the yellow paper's G_transaction).
 const GAS_OF_NOTHING: u64 = 21_000;
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ async fn a_reorganisation_drops_what_an_operator_did_and_does_the_rest_again() {
 async fn a_held_base_fee_is_that_of_every_block_and_what_cannot_pay_it_waits() {
     let (devnet, wire, wallet) = devnet().await;
     let raw = wallet.sign(0, 10, 1);
+    devnet.pause_mining().await.unwrap();
     devnet.set_base_fee(20 * GWEI).await;
     assert_eq!(wire.send(&raw).await["result"], hash(&raw));
     let start = wire.head().await;

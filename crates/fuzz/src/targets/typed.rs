@@ -3,7 +3,7 @@
 use sw_keys::Mnemonic;
 use sw_testkit::{fixture, list, text};
 
-use crate::{Target, Verdict, typed::type_phrase};
+use crate::{Memory, Target, Verdict, typed::type_phrase};
 
 pub(super) fn mnemonic() -> Target {
     Target::new(
@@ -49,6 +49,10 @@ pub(super) fn phrase_entry() -> Target {
     Target::new("phrase-entry", corpus, tokens, |input| {
         // A person does not type more, and the screen is drawn for each key here.
         Ok(type_phrase(input.get(..1_024).unwrap_or(input)).into())
+    }) // The words that may be meant are looked for among all of the eight lists, whatever was typed.
+    .within(Memory {
+        base: 512 * 1024,
+        per_byte: 64,
     })
 }
 
