@@ -29,6 +29,12 @@ pub(crate) struct Arguments {
     /// How often the operator is killed at the least.
     #[arg(long, default_value_t = 3)]
     kills: u32,
+    /// Everybody behaves after so many seconds, and what is missing of the registrations is paid for then.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Blocks of the deepest reorganisation. Finality, without which nothing is registered, comes after more than that.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=64))]
+    deepest_reorg: u64,
     /// No steps: this percentage of the transactions that are sent get no reply, and one validator is registered at a time.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
     lost_replies: Option<u32>,

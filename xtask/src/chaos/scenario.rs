@@ -56,7 +56,8 @@ impl<'a> Scenario<'a> {
             validators_threshold: THRESHOLD,
             recover_threshold: THRESHOLD,
             node_oracle: false,
-            slots_per_epoch: 32,
+            // Two epochs make a block final.
+            slots_per_epoch: arguments.deepest_reorg / 2 + 1,
             ..DevnetConfig::default()
         };
         let devnet = Devnet::start(config).await?;
@@ -111,7 +112,7 @@ impl<'a> Scenario<'a> {
             self.lose_replies(percent).await?;
         }
         loop {
-            let audit = self.look().await?;
+            let mut audit = self.look().await?;
             if !self.report.violations.is_empty() {
                 return Ok(false);
             }
@@ -119,11 +120,15 @@ impl<'a> Scenario<'a> {
             if done && self.world.operator.kills >= self.arguments.required_kills() {
                 return Ok(true);
             }
+            let time_is_up = |seconds: u64| self.begun.elapsed().as_secs() >= seconds;
+            if self.arguments.seconds.is_some_and(time_is_up) {
+                return Ok(true);
+            }
             let standing_still = audit.affordable > 0 && self.progress.elapsed() > STANDS_STILL;
             if standing_still && !self.moves_again().await? {
                 return Ok(false);
             }
-            self.pay(&audit).await;
+            audit.affordable += self.pay(&audit).await;
             if self.arguments.lost_replies.is_none() {
                 self.step(done, &audit).await?;
             } else {
@@ -146,13 +151,15 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Somebody stakes whenever the vault has nothing left, so that there is always something to do.
-    async fn pay(&mut self, audit: &Audit) {
+    /// Somebody stakes whenever the vault has nothing left, so that there is always something to do; returns for how many.
+    async fn pay(&mut self, audit: &Audit) -> u64 {
         let validators = self.dice.between(1, 10);
         let missing = self.missing(audit);
-        if audit.affordable == 0 && missing > 0 {
-            self.try_step(&Step::Stake(validators.min(missing))).await;
+        if audit.affordable > 0 || missing == 0 {
+            return 0;
         }
+        self.try_step(&Step::Stake(validators.min(missing))).await;
+        validators.min(missing)
     }
 
     /// Validators that nobody has paid for yet.
@@ -164,7 +171,7 @@ impl<'a> Scenario<'a> {
     async fn step(&mut self, all_registered: bool, audit: &Audit) -> Result<(), Failure> {
         let rules = Rulebook {
             tolerated: (ORACLES - THRESHOLD) as u64,
-            deepest_reorg: 32,
+            deepest_reorg: self.arguments.deepest_reorg,
         };
         let drawn = Step::draw(&mut self.dice, &rules, self.world.devnet.proxy());
         let lasts = usize::try_from(self.dice.between(1, 5))?;
@@ -258,6 +265,15 @@ impl<'a> Scenario<'a> {
         eprintln!("==> all faults off");
         for area in Area::ALL {
             self.put_right(area).await;
+        }
+        let audit = self.look().await?;
+        let missing = self.missing(&audit);
+        if missing > 0 {
+            self.try_step(&Step::Stake(missing)).await;
+        }
+        while self.world.operator.kills < self.arguments.required_kills() {
+            self.try_step(&Step::Kill).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let since = Instant::now();
         loop {
