@@ -4,7 +4,7 @@ use crate::ground::{Ground, count, moment};
 
 #[tokio::test]
 async fn killed_at_any_moment_and_started_again_it_registers_each_validator_once() {
-    let kills = count(4, 500);
+    let kills = count(3, 500);
     // Not every kill finds a validator registered: there are as many keys as could be needed.
     let mut ground = Ground::ready(kills as usize + 2).await;
     let span = ground.span().await;
