@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// How often the operator is killed at the least.
     #[arg(long, default_value_t = 3)]
     kills: u32,
-    /// No steps: this percentage of the transactions that are sent get no reply, and one validator is registered at a time.
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// No steps: about this percentage of the transactions that are sent get no reply, and one validator is registered at a time.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=50))]
     lost_replies: Option<u32>,
     /// Run this operator instead of building one.
     #[arg(long, value_name = "FILE")]
