@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     /// Blocks of the deepest reorganisation. Finality, without which nothing is registered, comes after more than that.
     #[arg(long, value_name = "BLOCKS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=64))]
     deepest_reorg: u64,
-    /// No steps: this percentage of the transactions that are sent get no reply, and one validator is registered at a time.
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// No steps: about this percentage of the transactions that are sent get no reply, and one validator is registered at a time.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=50))]
     lost_replies: Option<u32>,
     /// Run this operator instead of building one.
     #[arg(long, value_name = "FILE")]

@@ -32,6 +32,12 @@ impl JwtArgs {
         let Some(path) = self.execution_jwt_secret_file else {
             return Ok(self.execution_jwt_secret);
         };
+        // A message about the file would repeat the secret.
+        if path.to_str().is_some_and(looks_like_a_secret) {
+            let message =
+                "`--execution-jwt-secret-file` was given a secret itself, not the name of a file that holds it";
+            return Err(CliError::new(Kind::Usage, message).hint("name the node's jwt.hex"));
+        }
         let unusable = |error: &(dyn std::error::Error + 'static)| {
             CliError::caused_by(
                 Kind::Usage,
@@ -44,6 +50,12 @@ impl JwtArgs {
         let secret = text.expose_secret().parse();
         secret.map(Some).map_err(|error: InvalidJwtSecret| unusable(&error))
     }
+}
+
+/// Also one with a digit too few or too many.
+fn looks_like_a_secret(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches("0x");
+    digits.len() >= 48 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Reads a secret; one that cannot be read is not repeated.

@@ -127,6 +127,8 @@ struct Report {
 /// fails every other minute, and in other words each time, fills no disk.
 const SILENCE: Duration = Duration::from_secs(3600);
 const MOST_SAID: usize = 6;
+/// A failure of which nothing was said since the duty last worked is said after as many ticks, whatever was said before.
+const GOES_ON: u64 = 10;
 
 impl Report {
     fn tell(&mut self, outcome: Result<Outcome, DutyError>, metrics: &Metrics) -> Result<(), ServiceError> {
@@ -149,7 +151,9 @@ impl Report {
         self.failures = self.failures.saturating_add(1);
         let error = error.into_fatal()?;
         let text = error_chain(&error);
-        if self.is_news(error.kind()) {
+        // The last word was that it works.
+        let goes_on = !self.told && self.failures == GOES_ON;
+        if self.is_news(error.kind()) || goes_on {
             tracing::warn!(error = text, "duty failed; the next tick tries again");
             for detail in error.details() {
                 tracing::warn!(detail);
@@ -228,6 +232,27 @@ mod tests {
         let mut report = Report::default();
         let words = (0..26_u8).map(|letter| format!("failure {}", char::from(b'a' + letter)));
         assert_eq!(words.filter(|text| report.is_news(text.clone())).count(), MOST_SAID);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_comes_back_and_goes_on_is_said_before_the_hour_is_over() {
+        let (mut report, metrics) = (Report::default(), metrics());
+        let fail = |report: &mut Report| {
+            report.tell(Err(DutyError::Interrupted), &metrics).expect("not fatal");
+            report.told
+        };
+        assert!(fail(&mut report), "the first is news");
+        for _ in 0..2 {
+            let works = Ok(Outcome::Watched);
+            report.tell(works, &self::metrics()).expect("it works");
+            let told: Vec<bool> = (0..GOES_ON).map(|_| fail(&mut report)).collect();
+            let first = told.iter().position(|told| *told);
+            assert_eq!(
+                first,
+                Some(told.len() - 1),
+                "after some ticks, and not before: {told:?}"
+            );
+        }
     }
 
     fn metrics() -> Arc<Metrics> {

@@ -2,7 +2,8 @@
 //!
 //! A line is the same when it comes from the same place in the program and differs in numbers at most. The first is always
 //! told at once. What follows it within a minute is held back; when the minute is over, or something new is said, the
-//! latest of them is told with their number, and the next span is eight times as long, up to an hour.
+//! latest of them is told with their number, and the next span is eight times as long, up to an hour. A line that has not
+//! come for ten minutes is news again: nobody must take what works for a while for what was mended for good.
 
 use std::{
     collections::HashMap,
@@ -133,6 +134,8 @@ struct Fold {
 struct Said {
     since: Instant,
     span: Duration,
+    /// When it was last said, told or not.
+    last: Instant,
     /// How many may still be told as they are.
     left: u32,
     held: u64,
@@ -145,6 +148,7 @@ impl Fold {
         let mut lines = self.due(now);
         let kind = (callsite.clone(), without_numbers(line));
         if let Some(said) = self.kinds.get_mut(&kind) {
+            said.last = now;
             if let Some(left) = said.left.checked_sub(1) {
                 said.left = left;
             } else {
@@ -158,6 +162,7 @@ impl Fold {
             let said = Said {
                 since: now,
                 span: SHORTEST,
+                last: now,
                 left: if level == Level::INFO { MORE_NEWS } else { 0 },
                 held: 0,
                 latest: String::new(),
@@ -176,13 +181,11 @@ impl Fold {
     fn due(&mut self, now: Instant) -> Vec<String> {
         let (form, mut lines) = (self.form, Vec::new());
         self.kinds.retain(|_, said| {
-            if now.duration_since(said.since) < said.span {
-                return true;
+            let is_quiet = now.duration_since(said.last) >= QUIET;
+            if is_quiet || now.duration_since(said.since) >= said.span {
+                lines.extend(said.tell(form, now));
             }
-            let line = said.tell(form, now);
-            let again = line.is_some();
-            lines.extend(line);
-            again
+            !is_quiet
         });
         // Each begins with its time.
         lines.sort();
@@ -240,12 +243,22 @@ impl Said {
     }
 }
 
-/// A line without its decimal numbers, so also without its time. Hexadecimal names, such as hashes, stay: they say what it
-/// is about.
+/// A line without its decimal numbers, so also without its time. Hexadecimal names, such as hashes, and the hosts and ports of
+/// URLs stay: they say what it is about.
 fn without_numbers(line: &str) -> String {
     let mut shape = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(start) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let host = rest.find("://").map(|at| at + "://".len());
+        if let Some(host) = host.filter(|host| *host <= start) {
+            let (before, named) = rest.split_at(host);
+            let end = named.find(|letter: char| !(letter.is_ascii_alphanumeric() || ".:-_[]@".contains(letter)));
+            let (name, after) = named.split_at(end.unwrap_or(named.len()));
+            shape.push_str(before);
+            shape.push_str(name);
+            rest = after;
+            continue;
+        }
         let (before, number) = rest.split_at(start);
         shape.push_str(before);
         let is_name = number.starts_with("0x");
@@ -263,6 +276,7 @@ fn without_numbers(line: &str) -> String {
 
 const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(3600);
+const QUIET: Duration = Duration::from_secs(600);
 /// News that no failure is: the fourth of a kind in a minute is the first that is held back.
 const MORE_NEWS: u32 = 2;
 /// The operator has less than a hundred places that say something; keys and hashes multiply them.

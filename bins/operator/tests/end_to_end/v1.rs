@@ -99,8 +99,8 @@ async fn a_vault_of_version_1_registers_one_key_then_several_then_with_a_harvest
 }
 
 #[tokio::test]
-async fn a_root_that_is_not_uploaded_is_asked_for_by_the_call_to_make_before_an_upgrade_and_after() {
-    let setup = Setup::of_kind(VaultKind::V1, small(), 2).await;
+async fn a_root_is_asked_for_by_the_call_to_make_and_an_upgrade_while_oracles_answer_changes_the_road() {
+    let setup = Setup::of_kind(VaultKind::V1, small(), 3).await;
     let (devnet, vault) = (&setup.devnet, setup.vault);
     let keys_manager = devnet.chain().accounts().stranger;
     devnet.chain().set_keys_manager(vault, keys_manager).await.unwrap();
@@ -119,54 +119,6 @@ async fn a_root_that_is_not_uploaded_is_asked_for_by_the_call_to_make_before_an_
     );
 
     devnet.stake(vault, 32).await.unwrap();
-    let running = setup.person.start(&[]).unwrap();
-    let said = running
-        .says("no deposit data root is set for the vault", PATIENCE)
-        .await;
-    let said = said.unwrap();
-    assert!(said.contains(&wanted), "{said}");
-
-    let other = B256::repeat_byte(7);
-    devnet.set_deposit_data_root(vault, other).await.unwrap();
-    let said = running
-        .says(&format!("the deposit data root on chain is {other}"), PATIENCE)
-        .await;
-    let said = said.unwrap();
-    assert!(said.contains(&wanted), "{said}");
-
-    devnet.upgrade_v1_vault(vault).await.unwrap();
-    let call = format!("{keys_manager} must call setDepositDataRoot({vault}, {})", setup.root);
-    running.says(&call, PATIENCE).await.unwrap();
-    assert!(devnet.oracles().iter().all(|oracle| oracle.requests().is_empty()));
-    setup.upload_root().await;
-    setup.registered(1, &running).await;
-}
-
-#[tokio::test]
-async fn deposit_data_of_another_vault_does_not_start_a_vault_of_version_1() {
-    let setup = Setup::of_kind(VaultKind::V1, small(), 1).await;
-    let mut other = setup.person.clone();
-    other.vault = setup.devnet.vault().to_string();
-    let mnemonic = other.init(setup.devnet.network_file()).await.unwrap();
-    other.create_keys(&mnemonic, 1).await.unwrap();
-    let theirs = fs::read(other.vault_dir().join("deposit_data.json")).unwrap();
-    let ours = setup.person.vault_dir().join("deposit_data.json");
-    fs::remove_file(&ours).unwrap();
-    fs::write(&ours, theirs).unwrap();
-    let (code, said) = setup.start_fails(&[]).await;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(
-        said.contains("deposit-data") && said.contains("hint: create the file again"),
-        "{said}"
-    );
-}
-
-#[tokio::test]
-async fn a_vault_that_is_upgraded_while_the_operator_runs_goes_on_by_the_other_road() {
-    let setup = Setup::of_kind(VaultKind::V1, small(), 2).await;
-    let (devnet, vault) = (&setup.devnet, setup.vault);
-    setup.upload_root().await;
-    devnet.stake(vault, 32).await.unwrap();
     let (chain, requests) = (Arc::clone(devnet.chain()), Arc::new(AtomicUsize::new(0)));
     devnet.hook_before_reply(move |_| {
         let (chain, second) = (Arc::clone(&chain), requests.fetch_add(1, Ordering::SeqCst) == 1);
@@ -177,15 +129,22 @@ async fn a_vault_that_is_upgraded_while_the_operator_runs_goes_on_by_the_other_r
         }
     });
     let running = setup.person.start(&[]).unwrap();
+    let asks = async |what: &str, wanted: &str| {
+        let said = running.says(what, PATIENCE).await.unwrap();
+        assert!(said.contains(wanted), "{said}");
+    };
+    asks("no deposit data root is set for the vault", &wanted).await;
+    let other = B256::repeat_byte(7);
+    devnet.set_deposit_data_root(vault, other).await.unwrap();
+    asks(&format!("the deposit data root on chain is {other}"), &wanted).await;
+    assert!(devnet.oracles().iter().all(|oracle| oracle.requests().is_empty()));
+    setup.upload_root().await;
     let registered = setup.registered(1, &running).await;
     assert_eq!(sent(&setup, registered[0].tx).await.0, vault);
 
     // The upgrade comes between the request for the second and its approval, which would still be good.
     devnet.stake(vault, 32).await.unwrap();
-    running
-        .says("the vault's version or validators manager changed", PATIENCE)
-        .await
-        .unwrap();
+    asks("the vault's version or validators manager changed", "").await;
     let registered = setup.registered(2, &running).await;
     let (to, data) = sent(&setup, registered[1].tx).await;
     assert_eq!(
@@ -194,4 +153,9 @@ async fn a_vault_that_is_upgraded_while_the_operator_runs_goes_on_by_the_other_r
     );
     let nonce = devnet.chain().rpc().nonce(setup.wallet.parse().unwrap()).await.unwrap();
     assert_eq!(nonce, 2, "nothing else was sent:\n{}", running.log());
+
+    devnet.set_deposit_data_root(vault, other).await.unwrap();
+    devnet.stake(vault, 32).await.unwrap();
+    let call = format!("{keys_manager} must call setDepositDataRoot({vault}, {})", setup.root);
+    asks(&call, "").await;
 }

@@ -1,7 +1,7 @@
 //! SIGKILL, and a failing disk, at the calls of the journal and of sending.
 
 use crate::{
-    ground::{Ground, full},
+    ground::{Ground, count, full},
     setup::PATIENCE,
     traced::Traced,
 };
@@ -16,7 +16,7 @@ fn of_journal(ground: &Ground) -> String {
 
 #[tokio::test]
 async fn killed_at_a_call_of_the_journal_it_registers_each_validator_once() {
-    let mut ground = Ground::ready(12).await;
+    let mut ground = Ground::ready(count(4, 12) as usize).await;
     // The first record of a journal is written, and made to last.
     ground.pay().await;
     for number in if full() { 1..=2 } else { 1..=1 } {
@@ -58,7 +58,7 @@ async fn killed_at(ground: &mut Ground, number: usize) -> String {
 
 #[tokio::test]
 async fn killed_when_a_transaction_is_handed_out_it_sends_no_second_one() {
-    let mut ground = Ground::ready(12).await;
+    let mut ground = Ground::ready(count(4, 12) as usize).await;
     let sending = |calls: &[String]| calls.iter().any(|call| call.contains("eth_sendRawTransaction"));
     let sockets = "-e trace=sendto,writev,sendmsg,write -s 400";
     // Just before the bytes leave, and when they have left.
@@ -84,7 +84,7 @@ async fn killed_when_a_transaction_is_handed_out_it_sends_no_second_one() {
 
 #[tokio::test]
 async fn a_disk_that_takes_no_record_keeps_a_transaction_from_being_sent() {
-    let mut ground = Ground::ready(12).await;
+    let mut ground = Ground::ready(count(4, 12) as usize).await;
     ground.pay().await;
     ground.go_on("before").await;
     let faults: &[(&str, &str)] = &[

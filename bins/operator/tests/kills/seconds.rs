@@ -1,7 +1,5 @@
 //! A second operator on the same directory.
 
-use std::time::Duration;
-
 use crate::{
     ground::{Ground, count},
     setup::{PATIENCE, STOP},
@@ -14,7 +12,7 @@ async fn a_second_operator_is_refused_at_once_and_welcome_right_after_the_first_
     first.says("operator started", PATIENCE).await.unwrap();
     for _ in 0..count(2, 100) {
         let mut second = ground.setup.person.start(&[]).unwrap();
-        let status = second.ends(Duration::from_secs(1)).await.unwrap();
+        let status = second.ends(STOP).await.unwrap();
         assert_eq!(status.code(), Some(6), "{}", second.log());
         ground.kill(first).await;
         first = ground.setup.person.start(&[]).unwrap();

@@ -101,6 +101,57 @@ async fn other_names_other_places_and_debug_are_never_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nodes_are_told_apart_by_their_addresses() {
+    let (sink, _folder, _guard) = logged(Form::Plain);
+    for endpoint in [
+        "http://10.0.0.1:8545/",
+        "http://10.0.0.2:8545/",
+        "http://10.0.0.2:8546/",
+    ] {
+        tracing::warn!(endpoint, "the node is set aside");
+    }
+    for slot in 0..10 {
+        tracing::warn!("no answer from https://node1.example/eth/v1/{slot} after 3 s");
+    }
+    assert_eq!(sink.lines().len(), 3 + 1, "{:?}", sink.lines());
+}
+
+/// A long outage, an end, and the same outage again: the log must not end with the good news.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_comes_again_after_its_end_is_told() {
+    let (sink, folder, _guard) = logged(Form::Plain);
+    let slots = async |count: u32, failing: bool| {
+        for _ in 0..count {
+            if failing {
+                fails(1);
+            }
+            tokio::time::advance(Duration::from_secs(12)).await;
+            folder.tell_due();
+        }
+    };
+    slots(400, true).await;
+    tracing::info!("works again");
+    slots(60, false).await;
+    slots(1, true).await;
+    let lines = sink.lines();
+    assert!(lines.last().is_some_and(|line| line.ends_with("block=1")), "{lines:?}");
+    // It comes and goes quickly: what it came to is told when it is over.
+    for _ in 0..100 {
+        slots(4, true).await;
+        tracing::info!("works again");
+        slots(4, false).await;
+    }
+    slots(1, true).await;
+    slots(60, false).await;
+    let lines = sink.lines();
+    assert!(
+        lines.last().is_some_and(|line| line.contains("the node has no block")),
+        "{lines:?}"
+    );
+    assert!(lines.len() < 40, "{lines:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn few_good_news_of_a_kind_are_all_told() {
     let (sink, folder, _guard) = logged(Form::Plain);
     for count in 0..20 {
