@@ -8,7 +8,7 @@ use sw_chain_client::{
 };
 use sw_ipfs::{Gateways, Limits, parse_cid};
 use sw_spec::DepositTree;
-use sw_store::Deposits;
+use sw_store::{Deposits, SetAside};
 
 use crate::{Duty, DutyError, Metrics, NetworkValidators, Outcome, validators::LONGEST_TAIL};
 
@@ -105,6 +105,19 @@ impl ScanDeposits {
                 error = crate::supervisor::error_chain(&error),
                 "the published list of validators cannot be had; scanning all deposits instead, which takes long on a large network"
             ),
+        }
+        Ok(())
+    }
+
+    /// Millions of rows take seconds, which a start does not wait for. Until then there is nothing to decide on.
+    async fn verify_store(&self) -> Result<(), DutyError> {
+        let damaged = self.validators.with_index(sw_store::ValidatorIndex::verify_or_rebuild);
+        if let Some(SetAside { kept, finding }) = damaged.await? {
+            tracing::warn!(
+                kept = %kept.display(),
+                finding,
+                "the validator database was damaged; it is put aside and rebuilt from the chain"
+            );
         }
         Ok(())
     }
@@ -343,6 +356,7 @@ impl Duty for ScanDeposits {
     }
 
     async fn tick(&mut self) -> Result<Outcome, DutyError> {
+        self.verify_store().await?;
         let consensus = |source| DutyError::Consensus {
             what: "the finalized block",
             source: Box::new(source),

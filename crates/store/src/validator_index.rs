@@ -23,8 +23,10 @@ use crate::{
 pub struct ValidatorIndex {
     connection: Connection,
     path: PathBuf,
+    network: NetworkName,
     sql: Statements,
     history: Option<History>,
+    is_verified: bool,
 }
 
 /// A database that was not sound, and was put out of the way.
@@ -37,7 +39,7 @@ pub struct SetAside {
 }
 
 impl ValidatorIndex {
-    /// Opens the database of a network, and creates it when the file is missing.
+    /// Opens the database of a network, and creates it when the file is missing. All of its rows are verified.
     ///
     /// A file of the original operator opens too. What it had read is taken to end with its highest block, as it did
     /// itself; what it added after us is read again.
@@ -47,41 +49,89 @@ impl ValidatorIndex {
     /// [`StoreError::Damaged`] when the file is not a sound database of ours or the original's; it says that it may be
     /// deleted.
     pub fn open(path: &Path, network: &NetworkName) -> Result<Self, StoreError> {
-        let sqlite = |source| StoreError::from_sqlite(path, source);
-        let mut connection = Connection::open(path).map_err(sqlite)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
-        check(&connection).map_err(|fault| fault.at(path))?;
-        connection
-            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
-            .and_then(|_mode| connection.pragma_update(None, "synchronous", "normal"))
-            .map_err(sqlite)?;
-        let sql = Statements::new(network);
-        let history = load(&mut connection, &sql).map_err(|fault| fault.at(path))?;
-        Ok(Self {
-            connection,
-            path: path.to_owned(),
-            sql,
-            history,
-        })
+        let mut index = Self::connect(path, network)?;
+        index.verify_rows()?;
+        Ok(index)
     }
 
-    /// The same, but a file that is damaged, or is something else, is renamed and a new one begun: it holds nothing that
-    /// the chain does not. Returns what was set aside.
+    /// The same without the rows, which take long to verify when there are millions: nothing is called proven, and nothing
+    /// is written, before [`ValidatorIndex::verify_or_rebuild`].
+    ///
+    /// A file that is damaged, or is something else, is renamed and a new one begun: it holds nothing that the chain does
+    /// not. Returns what was set aside.
     ///
     /// # Errors
     ///
     /// The directory, or a sound file, cannot be used.
     pub fn open_or_rebuild(path: &Path, network: &NetworkName) -> Result<(Self, Option<SetAside>), StoreError> {
-        match Self::open(path, network) {
+        match Self::connect(path, network) {
             Err(StoreError::Damaged { finding, .. }) => {
-                let kept = set_aside(path).map_err(|source| StoreError::NotRenamed {
-                    path: path.to_owned(),
-                    source,
-                })?;
+                let kept = set_aside(path)?;
                 Ok((Self::open(path, network)?, Some(SetAside { kept, finding })))
             }
             opened => opened.map(|index| (index, None)),
         }
+    }
+
+    /// Verifies the rows, if that was not done yet: those that are there are those that were written, and the table and its
+    /// index have the same. A file in which they are not is renamed and a new one begun. Returns what was set aside.
+    ///
+    /// # Errors
+    ///
+    /// As [`ValidatorIndex::open_or_rebuild`].
+    pub fn verify_or_rebuild(&mut self) -> Result<Option<SetAside>, StoreError> {
+        match self.verify_rows() {
+            Err(StoreError::Damaged { finding, .. }) => {
+                // The file is let go of before it is renamed.
+                self.connection =
+                    Connection::open_in_memory().map_err(|source| StoreError::from_sqlite(&self.path, source))?;
+                let kept = set_aside(&self.path)?;
+                let (path, network) = (self.path.clone(), self.network.clone());
+                *self = Self::open(&path, &network)?;
+                Ok(Some(SetAside { kept, finding }))
+            }
+            verified => verified.map(|()| None),
+        }
+    }
+
+    fn connect(path: &Path, network: &NetworkName) -> Result<Self, StoreError> {
+        let sqlite = |source| StoreError::from_sqlite(path, source);
+        let mut connection = Connection::open(path).map_err(sqlite)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+        check_owner(&connection).map_err(|fault| fault.at(path))?;
+        connection
+            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
+            .and_then(|_mode| connection.pragma_update(None, "synchronous", "normal"))
+            .map_err(sqlite)?;
+        let sql = Statements::new(network);
+        // A file that cannot be written shows now, and not after hours of reading the chain.
+        let found = in_transaction(&mut connection, |transaction| {
+            transaction.execute_batch(&sql.create)?;
+            let history = History::load(transaction, &sql.history)?;
+            let is_empty = !transaction.prepare(&sql.rows)?.exists([])?;
+            Ok((history, is_empty))
+        });
+        let (history, is_empty) = found.map_err(|fault| fault.at(path))?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            network: network.clone(),
+            sql,
+            is_verified: history.is_none() && is_empty,
+            history,
+        })
+    }
+
+    fn verify_rows(&mut self) -> Result<(), StoreError> {
+        if self.is_verified {
+            return Ok(());
+        }
+        let (path, sql, connection) = (&self.path, &self.sql, &mut self.connection);
+        self.history = check_rows(connection)
+            .and_then(|()| load(connection, sql))
+            .map_err(|fault| fault.at(path))?;
+        self.is_verified = true;
+        Ok(())
     }
 
     /// The last block whose deposits are known, with all blocks before it; `None` when nothing is known.
@@ -100,11 +150,11 @@ impl ValidatorIndex {
     }
 
     /// The checkpoint and the tree of all deposits up to it, when they were compared with the contract's there: only then
-    /// may anything be decided on what is stored.
+    /// may anything be decided on what is stored. Nothing is before the rows are verified.
     pub fn proven(&self) -> Option<(u64, &DepositTree)> {
         let scanned = self.scanned()?;
         match &scanned.deposits {
-            Deposits::Tree(tree) if self.anchor() == Some(scanned) => Some((scanned.block, tree)),
+            Deposits::Tree(tree) if self.is_verified && self.anchor() == Some(scanned) => Some((scanned.block, tree)),
             _ => None,
         }
     }
@@ -176,6 +226,10 @@ impl ValidatorIndex {
 
     /// The number of validators stored.
     pub fn count(&self) -> Result<u64, StoreError> {
+        // Counting millions of rows for each decision takes longer than the rest of it.
+        if let Some(history) = self.history.as_ref().filter(|_| self.is_verified) {
+            return Ok(history.tally.validators.unsigned_abs());
+        }
         self.connection
             .prepare_cached(&self.sql.count)
             .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
@@ -218,6 +272,7 @@ impl ValidatorIndex {
         scanned: Mark,
         anchor: Option<Mark>,
     ) -> Result<u64, StoreError> {
+        self.verify_rows()?;
         let checkpoint = scanned.block;
         if let Some(&(_, block)) = validators.iter().find(|(_, block)| *block > checkpoint) {
             return Err(StoreError::AfterCheckpoint { block, checkpoint });
@@ -251,6 +306,7 @@ impl ValidatorIndex {
     }
 
     fn drop_to(&mut self, anchor: Option<Mark>) -> Result<u64, StoreError> {
+        self.verify_rows()?;
         let Some(history) = &self.history else { return Ok(0) };
         let (path, sql, before) = (&self.path, &self.sql, history.tally);
         let kept = in_transaction(&mut self.connection, |transaction| {
@@ -297,7 +353,6 @@ fn in_transaction<T>(
 /// Rows without it are the original's. Rows that came after it are, too: they go, because they are read again with proof.
 fn load(connection: &mut Connection, sql: &Statements) -> Result<Option<History>, Fault> {
     in_transaction(connection, |transaction| {
-        transaction.execute_batch(&sql.create)?;
         let stored = History::load(transaction, &sql.history)?;
         let last = stored.as_ref().map(|history| history.scanned.block.cast_signed());
         let (mut tally, mut highest, mut foreign) = (Tally::default(), None, false);
@@ -324,8 +379,7 @@ fn load(connection: &mut Connection, sql: &Statements) -> Result<Option<History>
         if let Some(last) = last.filter(|_| foreign) {
             transaction.execute(&sql.forget_rows_after, [last])?;
         }
-        if let Some(history) = &history {
-            // A file that cannot be written shows now, and not after hours of reading the chain.
+        if let (None, Some(history)) = (last, &history) {
             history.save(transaction, &sql.history)?;
         }
         Ok(history)
@@ -410,11 +464,16 @@ impl Statements {
 }
 
 /// Compares the table with its index as well: a wrong row would make a wrong validator index, and a wrong exit.
-fn check(connection: &Connection) -> Result<(), Fault> {
+fn check_rows(connection: &Connection) -> Result<(), Fault> {
     let finding: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
-    if finding != "ok" {
-        return Err(Fault::Finding(finding));
+    if finding == "ok" {
+        Ok(())
+    } else {
+        Err(Fault::Finding(finding))
     }
+}
+
+fn check_owner(connection: &Connection) -> Result<(), Fault> {
     let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
     let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
     let tables: Vec<String> = tables.collect::<Result<_, _>>()?;
@@ -426,7 +485,14 @@ fn check(connection: &Connection) -> Result<(), Fault> {
 }
 
 /// Renames a database and the two files that belong to it, and returns its new name.
-fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    rename(path).map_err(|source| StoreError::NotRenamed {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn rename(path: &Path) -> std::io::Result<PathBuf> {
     let named = |path: &Path, ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
