@@ -177,10 +177,12 @@ impl<C> Endpoint<C> {
     }
 
     /// It gave what cannot be true: beside its rest, it is asked only while no other endpoint can be.
-    pub(crate) fn set_aside(&self, fault: EndpointFault) {
-        warn!(endpoint = %self.url, error = %fault.in_one_line(), "endpoint set aside for an hour");
+    pub(crate) fn set_aside(&self, fault: EndpointFault, time: Duration) {
+        warn!(endpoint = %self.url, error = %fault.in_one_line(), minutes = time.as_secs() / 60, "endpoint set aside");
         self.failed(fault);
-        self.rest().set_aside_until = Some(Instant::now() + SET_ASIDE);
+        let until = Instant::now() + time;
+        let mut rest = self.rest();
+        rest.set_aside_until = rest.set_aside_until.max(Some(until));
     }
 
     pub(crate) fn failed(&self, fault: EndpointFault) -> Arc<EndpointFault> {
@@ -226,7 +228,10 @@ fn jittered(duration: Duration) -> Duration {
 }
 
 const FIRST_REST: Duration = Duration::from_secs(1);
-const SET_ASIDE: Duration = Duration::from_secs(3600);
+/// For what cannot be an accident.
+pub(crate) const LIE: Duration = Duration::from_secs(3600);
+/// For what several nodes behind one address say when one of them is a block behind.
+pub(crate) const LAG: Duration = Duration::from_secs(120);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 const LONGEST_ASKED_REST: Duration = Duration::from_secs(300);
 
@@ -279,9 +284,9 @@ mod tests {
             });
             asked.await.ok()
         };
-        second.set_aside(EndpointFault::Malformed("a lie".to_owned()));
+        second.set_aside(EndpointFault::Malformed("a lie".to_owned()), LIE);
         tokio::time::sleep(LONGEST_REST).await;
-        first.set_aside(EndpointFault::Malformed("a lie".to_owned()));
+        first.set_aside(EndpointFault::Malformed("a lie".to_owned()), LIE);
         assert_eq!(preferred().await, Some(2));
         tokio::time::sleep(2 * LONGEST_REST).await;
         assert_eq!(preferred().await, Some(2), "a rest is over, a lie is not forgotten");
@@ -289,7 +294,7 @@ mod tests {
         assert_eq!(preferred().await, Some(1), "the one whose lie is older");
         assert_eq!(preferred().await, Some(1));
         down.set(3);
-        tokio::time::sleep(SET_ASIDE).await;
+        tokio::time::sleep(LIE).await;
         assert_eq!(preferred().await, Some(0));
     }
 

@@ -11,6 +11,18 @@ pub(crate) struct Limit {
     pub(crate) refused: Option<u64>,
 }
 
+impl Limit {
+    /// The same within what is sensible: a file can say anything.
+    pub(crate) fn between(self, least: u64, most: u64) -> Self {
+        let served = self.served.clamp(least, most);
+        Self {
+            served,
+            // The search halves: what is farther apart was not found by it.
+            refused: self.refused.filter(|refused| *refused > served && refused / 4 < served),
+        }
+    }
+}
+
 /// The search for the limit. What was refused is seldom tried again, so that less than one request in a hundred is wasted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Learned {
@@ -20,6 +32,8 @@ pub(crate) struct Learned {
     refused: Option<u64>,
     successes: u32,
     patience: u32,
+    /// What was known before the failures since the last success.
+    before: Option<Limit>,
 }
 
 impl Learned {
@@ -31,6 +45,7 @@ impl Learned {
             refused: None,
             successes: 0,
             patience: FIRST_PATIENCE,
+            before: None,
         }
     }
 
@@ -61,6 +76,7 @@ impl Learned {
         if amount < self.trying {
             return;
         }
+        self.before = None;
         if self.trying > self.served {
             self.patience = FIRST_PATIENCE;
         }
@@ -70,8 +86,8 @@ impl Learned {
             None => (self.served.saturating_mul(2), 0),
             Some(refused) => match refused - self.served {
                 gap if gap > refused / 8 && gap > 1 => (self.served + gap / 2, self.patience),
-                // As near as need be. The limit may be raised one day.
-                _ => (refused, LAST_PATIENCE),
+                // As near as need be. The limit may be raised one day, or never was one.
+                _ => (refused, self.patience.saturating_mul(4).min(LAST_PATIENCE)),
             },
         };
         if self.successes >= patience {
@@ -81,9 +97,20 @@ impl Learned {
     }
 
     /// So much was refused. Returns whether less can be asked for.
+    ///
+    /// When even 1 is refused, it was not the amount: what the failures up to there seemed to say is forgotten.
     pub(crate) fn failed(&mut self, amount: u64) -> bool {
         if amount <= 1 {
+            if let Some(before) = self.before.take() {
+                *self = Self::remembered(before);
+            }
             return false;
+        }
+        if self.before.is_none() {
+            self.before = Some(Limit {
+                served: if self.served > 0 { self.served } else { amount },
+                refused: self.refused,
+            });
         }
         if amount > self.served && self.served > 0 {
             self.patience = self.patience.saturating_mul(2).min(LAST_PATIENCE);

@@ -32,7 +32,7 @@ struct State {
 impl Pace {
     /// Goes on from what an earlier run has learned, in calls a minute.
     pub(crate) fn remembered(limit: Option<Limit>) -> Self {
-        let rate = limit.map(Learned::remembered);
+        let rate = limit.map(|limit| Learned::remembered(limit.between(SLOWEST, FASTEST)));
         Self(Mutex::new(State {
             rate,
             ..State::default()
@@ -46,7 +46,7 @@ impl Pace {
 
     /// Waits until the endpoint may be asked, or says at once that this takes too long.
     pub(crate) async fn turn(&self) -> Result<(), EndpointFault> {
-        let begin = {
+        let (begin, wait) = {
             let mut state = self.state();
             let now = Instant::now();
             let begin = state.next.unwrap_or(now).max(now);
@@ -59,9 +59,12 @@ impl Pace {
             if let Some(rate) = state.rate {
                 state.next = Some(begin + MINUTE.div_f64(rate.trying() as f64));
             }
-            begin
+            (begin, wait)
         };
-        tokio::time::sleep_until(begin).await;
+        // The usual case needs no timer.
+        if !wait.is_zero() {
+            tokio::time::sleep_until(begin).await;
+        }
         Ok(())
     }
 
@@ -85,9 +88,12 @@ impl Pace {
         let pause = now + retry_after.unwrap_or(SECOND).min(LONGEST_PAUSE);
         state.next = Some(state.next.map_or(pause, |next| next.max(pause)));
         // Calls that were on their way when the pace was cut say nothing of the new one.
-        let again = state.refused.is_some_and(|refused| now - refused < SECOND);
-        state.refused = Some(now);
-        if again {
+        let before = state.refused.replace(now);
+        if before.is_some_and(|refused| now - refused < SECOND) {
+            return;
+        }
+        // The first may have another reason, like a quota of the day.
+        if state.rate.is_none() && before.is_none_or(|refused| now - refused > MINUTE) {
             return;
         }
         let recent = state.recent.iter().filter(|call| now - **call < SECOND).count();
@@ -240,6 +246,43 @@ mod tests {
                 strict.wasted,
                 strict.asked
             );
+        }
+    }
+
+    /// How long so many calls take, one after the other.
+    async fn calls(pace: &Pace, calls: usize) -> Duration {
+        let begun = Instant::now();
+        for _ in 0..calls {
+            pace.turn().await.expect("short waits");
+            pace.served();
+        }
+        begun.elapsed()
+    }
+
+    /// A quota of the day, a hiccup of a proxy: one refusal without many calls before it is not a rate.
+    #[tokio::test(start_paused = true)]
+    async fn a_single_refusal_is_a_pause_and_no_pace() {
+        let pace = Pace::default();
+        pace.refused(None);
+        assert!(calls(&pace, 100).await <= 2 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pace_that_was_too_slow_is_unlearned() {
+        let pace = Pace::default();
+        for _ in 0..3 {
+            pace.refused(None);
+            tokio::time::advance(2 * SECOND).await;
+        }
+        calls(&pace, 1_000).await;
+        assert!(calls(&pace, 100).await < 10 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_memory_that_makes_no_sense_stops_nobody() {
+        for (served, refused) in [(1, Some(2)), (1, None), (u64::MAX, Some(1)), (3, Some(u64::MAX))] {
+            let pace = Pace::remembered(Some(Limit { served, refused }));
+            assert!(calls(&pace, 20).await <= 60 * SECOND, "{served}, {refused:?}");
         }
     }
 

@@ -19,7 +19,7 @@ impl LearnedRanges {
         let limits = limits.into_iter();
         Self(Mutex::new(
             limits
-                .map(|(contract, limit)| (contract, Learned::remembered(limit)))
+                .map(|(contract, limit)| (contract, Learned::remembered(limit.between(1, LONGEST_RANGE))))
                 .collect(),
         ))
     }
@@ -92,9 +92,46 @@ mod tests {
     #[test]
     fn a_range_is_never_empty() {
         let ranges = LearnedRanges::default();
+        let mut asked = Vec::new();
+        loop {
+            asked.push(ranges.blocks(CONTRACT));
+            if !ranges.failed(CONTRACT, ranges.blocks(CONTRACT)) {
+                break;
+            }
+        }
+        assert_eq!((asked.iter().min(), asked.last()), (Some(&1), Some(&1)));
+        assert!(asked.len() < 20);
+    }
+
+    /// Timeouts while a node is down say nothing of ranges.
+    #[test]
+    fn an_outage_teaches_nothing() {
+        let ranges = LearnedRanges::default();
+        scan(&ranges, 2_000, 1_000);
+        let learned = ranges.blocks(CONTRACT);
+        assert!(learned >= 1_000);
         while ranges.failed(CONTRACT, ranges.blocks(CONTRACT)) {}
-        assert_eq!(ranges.blocks(CONTRACT), 1);
-        assert!(!ranges.failed(CONTRACT, 1));
+        assert!(ranges.limits()[&CONTRACT].served >= 1_000, "what is remembered");
+        assert!(ranges.blocks(CONTRACT) >= 1_000, "{}", ranges.blocks(CONTRACT));
+        scan(&ranges, 2_000, 10);
+        assert!(ranges.blocks(CONTRACT) >= 1_000, "{}", ranges.blocks(CONTRACT));
+    }
+
+    #[test]
+    fn a_memory_that_makes_no_sense_is_soon_unlearned() {
+        let limits = [
+            (1, Some(2)),
+            (u64::MAX, None),
+            (5, Some(3)),
+            (1, Some(u64::MAX)),
+            (7, Some(0)),
+        ];
+        for (served, refused) in limits {
+            let ranges = LearnedRanges::remembered(BTreeMap::from([(CONTRACT, Limit { served, refused })]));
+            scan(&ranges, 10_000, 1_000);
+            let blocks = ranges.blocks(CONTRACT);
+            assert!((2_500..=10_000).contains(&blocks), "{served}, {refused:?}: {blocks}");
+        }
     }
 
     #[test]

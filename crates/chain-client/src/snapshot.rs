@@ -10,7 +10,7 @@ use sw_spec::RedactedUrl;
 use crate::{
     BlockRef, Call, EndpointFault, ExecutionError, SimulateError,
     block::BlockAnswer,
-    endpoints::{Endpoint, Failed},
+    endpoints::{Endpoint, Failed, LAG, LIE},
     execution::Inner,
     quorum::{Said, ask_all},
     rpc::Node,
@@ -200,7 +200,12 @@ impl Snapshot {
 
     /// The endpoint has shown that its word does not count: from now on, and for an hour, every other one is preferred.
     pub fn set_aside(&self, reason: String) {
-        self.endpoint.set_aside(EndpointFault::Malformed(reason));
+        self.endpoint.set_aside(EndpointFault::Malformed(reason), LIE);
+    }
+
+    /// The same for a few minutes: what it gave may be true of another block.
+    pub(crate) fn set_aside_shortly(&self, reason: String) {
+        self.endpoint.set_aside(EndpointFault::Malformed(reason), LAG);
     }
 
     /// How many endpoints there are.

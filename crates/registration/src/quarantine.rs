@@ -60,7 +60,12 @@ impl Quarantine {
         }))
     }
 
-    /// Looks through deposits whose signatures are valid, and raises the alarm once for each key of the vault with one that
+    /// Whether it is a key of the vault's deposit data.
+    pub(crate) fn is_ours(&self, key: &PublicKeyBytes) -> bool {
+        self.0.keys.contains(key)
+    }
+
+    /// Looks through proven deposits whose signatures are valid, and raises the alarm once for each key of the vault with one that
     /// is not the vault's.
     ///
     /// A key stays in quarantine when a reorganisation undoes the deposit: whoever signed it can send it again.

@@ -30,6 +30,8 @@ pub struct ScanDeposits {
     asked_for_dump: bool,
     /// Who served what is stored and not proven yet, as far as this run knows.
     served: Vec<Snapshot>,
+    /// Valid deposits of the vault's keys among them. Anybody can replay a signature in a made-up deposit.
+    ours: Vec<DepositEvent>,
     /// Where the last scan met deposits that do not follow on those before.
     broken_at: Option<u64>,
     /// How often in a row what an endpoint gave did not fit on what is stored.
@@ -66,6 +68,7 @@ impl ScanDeposits {
             metrics,
             asked_for_dump: false,
             served: Vec::new(),
+            ours: Vec::new(),
             broken_at: None,
             mismatches: 0,
         }
@@ -190,31 +193,30 @@ impl ScanDeposits {
         events: Vec<DepositEvent>,
         deposits: Deposits,
     ) -> Result<(), DutyError> {
-        let tree = match self.prove(snapshot, finalized, deposits).await.map_err(unreadable) {
-            Ok(tree) => tree,
-            Err(error) => {
-                if is_forged(&error) {
-                    self.drop_unproven(snapshot).await?;
-                }
-                return Err(error);
-            }
-        };
+        let tree = self.prove(snapshot, finalized, deposits).await.map_err(unreadable)?;
         let found = self.first_deposits(events).await?;
         let (block, hash) = (finalized.block_number, finalized.block_hash);
         self.validators
             .with_index(move |index| index.insert_proven(&found, block, hash, tree))
             .await?;
+        self.validators.quarantine.look_through(&self.ours.split_off(0));
         self.served.clear();
         (self.broken_at, self.mismatches) = (None, 0);
         Ok(())
     }
 
     async fn first_deposits(
-        &self,
+        &mut self,
         events: Vec<DepositEvent>,
     ) -> Result<Vec<(sw_spec::PublicKeyBytes, u64)>, DutyError> {
         let valid = self.validators.valid(events).await?;
-        self.validators.quarantine.look_through(&valid);
+        let quarantine = &self.validators.quarantine;
+        self.ours.extend(
+            valid
+                .iter()
+                .filter(|deposit| quarantine.is_ours(&deposit.public_key))
+                .cloned(),
+        );
         Ok(valid
             .iter()
             .map(|deposit| (deposit.public_key, deposit.block))
@@ -268,6 +270,7 @@ impl ScanDeposits {
             Ok((count, index.checkpoint()))
         });
         let (count, checkpoint) = dropped.await?;
+        self.ours.clear();
         for served in self.served.drain(..) {
             if served.endpoint() != snapshot.endpoint() {
                 served.set_aside("it served deposits that do not add up to the contract's root".to_owned());
@@ -290,7 +293,7 @@ impl ScanDeposits {
             .validators
             .with_index(|index| Ok((index.checkpoint(), index.anchor().cloned())))
             .await?;
-        // Deposits that do not follow on those before: these, or those before, are wrong.
+        // These, or those before, are wrong. Hours of reading do not go for one lie: another endpoint is heard first.
         if checkpoint != anchor.as_ref().map(|anchor| anchor.block) {
             if self.broken_at == checkpoint {
                 return self.drop_unproven(snapshot).await;

@@ -465,7 +465,10 @@ impl Statements {
 
 /// Compares the table with its index as well: a wrong row would make a wrong validator index, and a wrong exit.
 fn check_rows(connection: &Connection) -> Result<(), Fault> {
-    let finding: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+    sound(connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?)
+}
+
+fn sound(finding: String) -> Result<(), Fault> {
     if finding == "ok" {
         Ok(())
     } else {
@@ -473,7 +476,9 @@ fn check_rows(connection: &Connection) -> Result<(), Fault> {
     }
 }
 
+/// Looks at the list of tables alone, before the first write: a damaged file is kept as it was found.
 fn check_owner(connection: &Connection) -> Result<(), Fault> {
+    sound(connection.query_row("PRAGMA integrity_check(sqlite_schema)", [], |row| row.get(0))?)?;
     let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
     let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
     let tables: Vec<String> = tables.collect::<Result<_, _>>()?;
