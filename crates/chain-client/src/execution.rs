@@ -10,7 +10,7 @@ use std::{
 };
 
 use alloy::rpc::json_rpc::RpcSend;
-use alloy_primitives::{B256, Bytes, U64};
+use alloy_primitives::{B256, U64};
 use futures::future::join_all;
 use serde::de::IgnoredAny;
 use sw_spec::RedactedUrl;
@@ -20,7 +20,7 @@ use crate::{
     block::{BlockAnswer, ReceiptAnswer},
     endpoints::{Endpoint, Endpoints, Failed, NoAnswer},
     memory::Memory,
-    rpc::{CallError, Node},
+    rpc::Node,
 };
 
 /// Limits of an [`ExecutionClient`].
@@ -253,52 +253,6 @@ impl ExecutionClient {
     pub(crate) fn options(&self) -> &ExecutionOptions {
         &self.inner.options
     }
-
-    /// Hands a signed transaction to the endpoints in order, until one takes it.
-    pub(crate) async fn broadcast(&self, raw: &Bytes, hash: B256) -> Broadcast {
-        let mut rejection = None;
-        let mut doubt = None;
-        for endpoint in self.inner.endpoints.rested() {
-            if let Err(fault) = endpoint.client.check_chain(self.inner.chain_id()).await {
-                endpoint.failed(fault);
-                continue;
-            }
-            match endpoint
-                .client
-                .call::<_, B256>("eth_sendRawTransaction", (raw.clone(),))
-                .await
-            {
-                Ok(answer) if answer == hash => return Broadcast::Taken,
-                Ok(_) => doubt = Some("it answers with another hash".to_owned()),
-                Err(CallError::Answer(answer)) => {
-                    rejection = Some(format!("{} (error {}, {})", answer.message, answer.code, endpoint.url));
-                }
-                Err(CallError::Fault(fault)) => {
-                    if fault.may_have_arrived() {
-                        doubt = Some(format!("{}: {}", endpoint.url, fault.in_one_line()));
-                    }
-                    endpoint.failed(fault);
-                }
-            }
-        }
-        match (doubt, rejection) {
-            (Some(doubt), _) => Broadcast::InDoubt(doubt),
-            (None, Some(message)) => Broadcast::Rejected(message),
-            (None, None) => Broadcast::NotDelivered,
-        }
-    }
-}
-
-/// What became of handing out a transaction.
-pub(crate) enum Broadcast {
-    /// A node took it.
-    Taken,
-    /// Every node that answers says no.
-    Rejected(String),
-    /// A reply was lost, or makes no sense.
-    InDoubt(String),
-    /// It did not reach any node.
-    NotDelivered,
 }
 
 impl Inner {

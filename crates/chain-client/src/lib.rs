@@ -2,6 +2,7 @@
 
 mod abi;
 mod block;
+mod broadcast;
 pub mod calls;
 mod consensus;
 mod deposits;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy::rpc::json_rpc::{RpcRecv, RpcSend};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 use sw_spec::RedactedUrl;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     block::BlockAnswer,
     endpoints::{Endpoint, Failed, LAG, LIE},
     execution::Inner,
-    quorum::{Said, ask_all},
+    quorum::{Answer, Said, ask_all, groups},
     rpc::Node,
 };
 
@@ -112,6 +112,28 @@ impl Snapshot {
             None => said.agreed(self.inner.quorum(), "eth_getTransactionCount")?,
         };
         Ok((mined.to(), pending.to::<u64>().max(mined.to())))
+    }
+
+    /// Asks those who count nonces for receipts. Returns why one that is there does not count, if one is.
+    pub(crate) async fn unconfirmed_receipt(
+        &self,
+        hashes: Vec<B256>,
+    ) -> Result<Option<ExecutionError>, ExecutionError> {
+        const RECEIPT: &str = "eth_getTransactionReceipt";
+        let needed = self.inner.quorum();
+        for hash in hashes {
+            let said = self.ask_each::<_, Option<IgnoredAny>>(RECEIPT, (hash,)).await;
+            if said.answers.is_empty() {
+                return Err(ExecutionError::Unavailable(said.failures));
+            }
+            let denies = |(_, answer): &&Answer<Option<IgnoredAny>>| matches!(answer, Ok(None));
+            // Whoever counts a nonce and cannot tell of its transaction proves nothing.
+            if said.answers.iter().filter(denies).count() < needed {
+                let groups = groups(&said.answers, |one, other| denies(&one) == denies(&other));
+                return Ok(Some(said.disagreement(&groups, needed, RECEIPT)));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) async fn eth_call(&self, from: Option<Address>, call: &Call) -> Result<Bytes, ExecutionError> {

@@ -34,6 +34,10 @@ impl<S: Surroundings> Duty for HarvestVault<S> {
         if let Some(&(tx, block)) = tended.reverted.first() {
             return Err(DutyError::Reverted { tx, block });
         }
+        // The view may be from before that, when there was still something to harvest.
+        if !tended.mined.is_empty() {
+            return Ok(Outcome::Acted);
+        }
         if let Some(why) = tended.blocked {
             tracing::debug!(reason = %why, "the vault is not harvested");
             return Ok(Outcome::Watched);

@@ -689,7 +689,24 @@ async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
         });
     }
     assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched, "one is on its way");
-    world.lock().unwrap().tended.blocked = None;
+    {
+        let mut world = world.lock().unwrap();
+        world.tended.blocked = None;
+        world.tended.mined.push(Mined {
+            tx: B256::repeat_byte(2),
+            block: 10,
+            keys: Vec::new(),
+        });
+    }
+    assert_eq!(
+        harvest.tick().await.unwrap(),
+        Outcome::Acted,
+        "what was sent before is mined"
+    );
+    assert!(
+        world.lock().unwrap().sent.is_empty(),
+        "and the view is from before that"
+    );
     assert_eq!(harvest.tick().await.unwrap(), Outcome::Acted);
     let world = world.lock().unwrap();
     assert_eq!(

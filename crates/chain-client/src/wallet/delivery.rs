@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, warn};
 
 use super::{Inner, SendError, SentTx, joined};
-use crate::{EntryState, JournalEntry, TransactionStatus, execution::Broadcast};
+use crate::{EntryState, JournalEntry, TransactionStatus, broadcast::Broadcast};
 
 impl Inner {
     /// Delivers a transaction even when the returned future is dropped.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
 use super::{Inner, SendError};
-use crate::{EntryState, JournalEntry, JournalError, Receipt, Snapshot, TransactionStatus};
+use crate::{EntryState, ExecutionError, JournalEntry, JournalError, Receipt, Snapshot, TransactionStatus};
 
 /// How the wallet stands with the chain.
 pub(super) struct Standing {
@@ -67,7 +67,8 @@ impl Inner {
             let snapshot = self.client.head().await?;
             match self.compare(snapshot).await? {
                 Ok(standing) => return Ok(standing),
-                Err(Unexplained { nonce }) if looks >= MOST_LOOKS => {
+                Err(Unexplained { seen: Some(error), .. }) if looks >= MOST_LOOKS => return Err(error.into()),
+                Err(Unexplained { nonce, .. }) if looks >= MOST_LOOKS => {
                     return Err(SendError::AnotherOperator {
                         address: self.signer.address(),
                         nonce,
@@ -86,14 +87,17 @@ impl Inner {
         // A node that lags may not have come to where the journal begins.
         let (mined, pending) = (mined.max(start), pending.max(start));
         let head = snapshot.block().number;
-        let Families { mut settled, unsettled } = self.families(start, head).await;
+        let Families { mut settled, unsettled } = self.families(start, mined, head).await;
         let ours = |nonce: &u64| settled.contains(nonce) || unsettled.contains_key(nonce);
         if let Some(nonce) = (start..mined).find(|nonce| !ours(nonce)) {
             return Err(SendError::AnotherOperator { address, nonce });
         }
         let ours_end = first_free(mined, |nonce| ours(&nonce));
         if pending > ours_end {
-            return Ok(Err(Unexplained { nonce: ours_end }));
+            return Ok(Err(Unexplained {
+                nonce: ours_end,
+                seen: None,
+            }));
         }
         let mut open = Vec::new();
         for (nonce, entries) in unsettled {
@@ -101,7 +105,11 @@ impl Inner {
                 None => {
                     settled.insert(nonce);
                 }
-                Some(_) if nonce < mined => return Ok(Err(Unexplained { nonce })),
+                Some(_) if nonce < mined => {
+                    let hashes = entries.iter().map(|entry| entry.hash).collect();
+                    let seen = snapshot.unconfirmed_receipt(hashes).await?;
+                    return Ok(Err(Unexplained { nonce, seen }));
+                }
                 Some((place, entry)) => open.push(Open::new(place, entry, &entries)),
             }
         }
@@ -131,13 +139,14 @@ impl Inner {
         Ok(mined)
     }
 
-    async fn families(&self, start: u64, head: u64) -> Families {
+    /// Nothing is settled at a nonce that the chain does not count as used, whatever a node once said of a receipt.
+    async fn families(&self, start: u64, mined: u64, head: u64) -> Families {
         let (address, chain_id) = (self.signer.address(), self.chain_id);
         self.with_journal(move |journal| {
             let ours =
                 |entry: &&JournalEntry| entry.from == address && entry.chain_id == chain_id && entry.nonce >= start;
             let entries = || journal.entries().iter().filter(ours);
-            let is_settled = |entry: &&JournalEntry| entry.is_settled(head);
+            let is_settled = |entry: &&JournalEntry| entry.nonce < mined && entry.is_settled(head);
             let settled: BTreeSet<u64> = entries().filter(is_settled).map(|entry| entry.nonce).collect();
             let mut unsettled: BTreeMap<u64, Vec<JournalEntry>> = BTreeMap::new();
             for entry in entries().filter(|entry| !settled.contains(&entry.nonce)) {
@@ -156,13 +165,18 @@ impl Inner {
         used: bool,
         head: u64,
     ) -> Result<Option<(Place, &'a JournalEntry)>, SendError> {
-        let ahead = |entry: &&JournalEntry| matches!(entry.state, EntryState::Mined { block, .. } if block > head);
+        let reach = head.saturating_add(MOST_AHEAD);
+        let ahead = |entry: &&JournalEntry| matches!(entry.state, EntryState::Mined { block, .. } if block > head && block <= reach);
         if let Some(entry) = entries.iter().find(ahead).filter(|_| !used) {
             return Ok(Some((Place::Ahead, entry)));
         }
         let mut waiting = None;
         for entry in likely_first(entries, used) {
             match self.client.transaction(entry.hash).await? {
+                // The block of the snapshot comes after it and does not count it: a fork, or not true.
+                TransactionStatus::Mined(receipt) if !used && receipt.block <= head => {
+                    waiting = waiting.or(Some((Place::Waiting, entry)));
+                }
                 TransactionStatus::Mined(receipt) => {
                     self.learn_mined(entry, entries, receipt).await?;
                     // The node of the snapshot does not count it yet: what it says of contracts is from before.
@@ -276,6 +290,8 @@ struct Families {
 /// A nonce that a transaction took which the journal cannot show.
 struct Unexplained {
     nonce: u64,
+    /// A node has a receipt that explains it, but too few do.
+    seen: Option<ExecutionError>,
 }
 
 fn first_free(from: u64, taken: impl Fn(u64) -> bool) -> u64 {
@@ -285,3 +301,5 @@ fn first_free(from: u64, taken: impl Fn(u64) -> bool) -> u64 {
 /// At a look a second this is a slot: receipts may come from a node that is a block behind the one that counts nonces.
 const MOST_LOOKS: u32 = 12;
 const MOST_OPEN: usize = 4;
+/// Blocks that a node may be behind one that gave a receipt. A receipt of a later block is looked at again.
+const MOST_AHEAD: u64 = 64;

@@ -11,7 +11,7 @@ use std::{
 
 use alloy_primitives::{B256, Bytes};
 use tokio::{sync::OwnedMutexGuard, time::Instant};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     Fees, HotWallet, Inner, SendError, SentTx,
@@ -141,6 +141,8 @@ enum Act {
     Wait(Step),
     GiveUp,
     Resend,
+    /// The same, though a node says that it has it.
+    Remind,
     Replace(Fees),
     Cancel(Fees),
 }
@@ -151,6 +153,8 @@ struct Case<'a> {
     useful: bool,
     /// Whether a transaction with a higher nonce waits.
     gap: bool,
+    /// Whether a node has refused it in favour of another one that it does not show.
+    outbid: bool,
     head: u64,
     base_fee: u128,
     tip: u128,
@@ -161,11 +165,12 @@ impl Case<'_> {
     fn act(&self) -> Act {
         let entry = &self.open.entry;
         let wanted = self.useful && !entry.cancels;
-        let fits = entry.max_fee_per_gas <= self.limits.max_fee_per_gas;
+        let fits = entry.max_fee_per_gas <= self.limits.max_fee_per_gas && !entry.raw.is_empty();
         match self.open.place {
             Place::Ahead => Act::Wait(Step::Waits),
             Place::Waiting if !wanted && !entry.cancels => self.raised(Act::Cancel),
             Place::Waiting if self.is_stuck() => self.raised(Act::Replace),
+            Place::Waiting if self.is_overdue() && fits => Act::Remind,
             Place::Waiting => Act::Wait(Step::Waits),
             Place::Lost if wanted && fits && self.is_refused_for_good() => match self.raised(Act::Replace) {
                 Act::Wait(_) => Act::Resend,
@@ -202,15 +207,24 @@ impl Case<'_> {
         self.base_fee > self.open.entry.max_fee_per_gas
     }
 
-    fn is_stuck(&self) -> bool {
+    /// Nodes that take a transaction and keep it to themselves are asked again and again, others may not have heard of it.
+    fn is_overdue(&self) -> bool {
+        self.waited() > PATIENCE
+    }
+
+    fn waited(&self) -> u64 {
         let signed_at = self.open.entry.signed_at;
-        let waited = signed_at.map_or(u64::MAX, |block| self.head.saturating_sub(block));
+        signed_at.map_or(u64::MAX, |block| self.head.saturating_sub(block))
+    }
+
+    fn is_stuck(&self) -> bool {
+        let waited = self.waited();
         self.offers_too_little() && (waited >= PATIENCE || self.is_excluded() && waited > 0)
     }
 
     /// Handing it out again as it is would be in vain.
     fn is_refused_for_good(&self) -> bool {
-        self.is_excluded() || self.open.entry.state == EntryState::Rejected && self.offers_too_little()
+        self.is_excluded() || self.open.entry.state == EntryState::Rejected && (self.outbid || self.offers_too_little())
     }
 
     fn asks(&self) -> u128 {
@@ -249,7 +263,10 @@ impl Inner {
         if open.place == Place::Ahead {
             return Ok(Looked::Nothing);
         }
-        let useful = (entry.kind != kind || useful) && self.would_work(standing, entry).await?;
+        // A block from before it was tried says nothing of it: the node of that block has not come so far.
+        let too_early = entry.signed_at.is_some_and(|signed_at| block.number < signed_at);
+        let useful =
+            !entry.cancels && (too_early || (entry.kind != kind || useful) && self.would_work(standing, entry).await?);
         let tip = match standing.snapshot.market_tip().await {
             Ok(tip) => tip,
             Err(error) => return Err(SendError::Fees(FeeError::Execution(error))),
@@ -258,6 +275,7 @@ impl Inner {
             open,
             useful,
             gap: above.iter().any(Open::may_turn_up),
+            outbid: self.refusals.was_outbid(&entry.kind),
             head: block.number,
             base_fee: block.base_fee_per_gas,
             tip,
@@ -273,6 +291,8 @@ impl Inner {
             // What was refused lately would be refused again.
             _ if self.refusals.resting(&entry.kind).is_some() => return Ok(waits(Step::Waits)),
             Act::Resend => (entry.clone(), Step::Resent),
+            Act::Remind if standing.snapshot.endpoints() < 2 => return Ok(waits(Step::Waits)),
+            Act::Remind => (entry.clone(), Step::Waits),
             Act::Replace(fees) => (self.again(entry, fees, block.number)?, Step::Replaced),
             Act::Cancel(fees) => (self.cancellation(entry, fees, block.number)?, Step::Cancelled),
         };
@@ -299,7 +319,7 @@ impl Inner {
         match standing.snapshot.simulate(self.signer.address(), &call).await {
             Ok(()) => Ok(true),
             Err(SimulateError::Reverted { revert }) => {
-                tracing::debug!(tx = %entry.hash, %revert, "a transaction on its way has become useless");
+                debug!(tx = %entry.hash, %revert, "a transaction on its way has become useless");
                 Ok(false)
             }
             Err(SimulateError::Execution(error)) => Err(SendError::Execution(error)),
@@ -388,6 +408,7 @@ fn say(step: Step, old: &JournalEntry, new: &JournalEntry, asks: u128) {
         super::gwei(asks),
     );
     match step {
+        Step::Waits => debug!(%tx, nonce, kind, "a transaction waits for long; handing it out again"),
         Step::Resent => info!(%tx, nonce, kind, "no node knows the transaction any more; sending it again"),
         Step::Cancelled => {
             info!(old = %old.hash, %tx, nonce, kind, offers, "a transaction has become useless; cancelling it")
@@ -424,6 +445,14 @@ impl Refusals {
 
     pub(super) fn clear(&self, kind: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+    }
+
+    /// Whether the latest refusal names a transaction with the same nonce that offers more. Geth, Erigon, Reth and Besu say
+    /// "replacement transaction underpriced", Nethermind "ReplacementNotAllowed".
+    fn was_outbid(&self, kind: &str) -> bool {
+        let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let says = |refused: &Refused| refused.message.to_ascii_lowercase().contains("replacement");
+        kinds.get(kind).is_some_and(says)
     }
 
     /// What was said, while it is too early to try again.

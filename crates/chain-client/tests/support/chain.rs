@@ -67,6 +67,8 @@ pub struct Chain {
     pub useless: BTreeSet<Bytes>,
     pub tips: Value,
     pub attempts: usize,
+    /// Transactions that wait are not shown to those who ask by hash.
+    pub hides: bool,
     /// Whether each transaction is mined at once, and in how many blocks.
     pub mines_at_once: Option<u64>,
 }
@@ -89,6 +91,7 @@ impl Chain {
             useless: BTreeSet::new(),
             tips: json!([["0x3b9aca00"], ["0xb2d05e00"]]),
             attempts: 0,
+            hides: false,
             mines_at_once: None,
         }))
     }
@@ -167,7 +170,7 @@ impl Chain {
         Ok(hash)
     }
 
-    fn answer(&mut self, method: &str, params: &Value) -> Reply {
+    pub fn answer(&mut self, method: &str, params: &Value) -> Reply {
         match method {
             "eth_blockNumber" => Reply::Result(json!(format!("{:#x}", self.head - self.lag))),
             "eth_getBlockByNumber" => {
@@ -215,6 +218,7 @@ impl Chain {
                     })
                 }))
             }
+            "eth_getTransactionByHash" if self.hides => Reply::Result(Value::Null),
             "eth_getTransactionByHash" => {
                 let found = self.waiting.values().find(|hash| json!(hash) == params[0]);
                 Reply::Result(found.map_or(Value::Null, |hash| json!({"hash": hash})))
@@ -251,9 +255,14 @@ pub async fn node(chain: &Shared) -> Node {
 }
 
 pub fn wallet(nodes: &[&Node], journal: &Path, limits: FeeLimits) -> HotWallet {
+    wallet_of_quorum(1, nodes, journal, limits)
+}
+
+pub fn wallet_of_quorum(quorum: usize, nodes: &[&Node], journal: &Path, limits: FeeLimits) -> HotWallet {
     // A node that lost a reply rests for a second: that is waited for.
     let mut patient = options();
     patient.retry_budget = Duration::from_secs(10);
+    patient.quorum = quorum;
     let client = execution_with(nodes, patient);
     let journal = Journal::open(journal).unwrap();
     HotWallet::new(client, Zeroizing::new(KEY), 1337, journal, limits, SLOT).unwrap()

@@ -120,6 +120,7 @@ fn walk(wallet: &HotWallet, limits: FeeLimits, blocks: &[Block]) -> Vec<(Bytes, 
             open: held,
             useful: block.useful,
             gap: block.gap,
+            outbid: block.lost,
             head: block.age,
             base_fee: block.base_fee,
             tip: block.tip,
@@ -128,7 +129,7 @@ fn walk(wallet: &HotWallet, limits: FeeLimits, blocks: &[Block]) -> Vec<(Bytes, 
         let next = match case.act() {
             Act::Replace(fees) => inner.again(&held.entry, fees, 0),
             Act::Cancel(fees) => inner.cancellation(&held.entry, fees, 0),
-            Act::Wait(_) | Act::Resend => continue,
+            Act::Wait(_) | Act::Resend | Act::Remind => continue,
             Act::GiveUp => {
                 open = None;
                 continue;
@@ -213,4 +214,47 @@ fn pauses_after_refusals_grow_to_two_slots_and_end_with_a_success() {
         refusals.clear("register");
         assert_eq!(refusals.resting("register"), None);
     });
+}
+
+/// The journal drops what was signed once it is deep in the chain; a deeper reorganisation leaves nothing to hand out.
+#[test]
+fn a_cancellation_whose_bytes_are_gone_is_signed_anew() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = FeeLimits {
+        max_fee_per_gas: 50 * GWEI,
+        min_priority_fee: 0,
+    };
+    let inner = Arc::clone(&wallet(&directory, limits).inner);
+    let fees = limits.offer(GWEI, GWEI).expect("within the limit");
+    let (hash, kind) = (B256::ZERO, "register".to_owned());
+    let sent = SentTx {
+        hash,
+        nonce: 0,
+        kind,
+        gas_limit: GAS_OF_NOTHING,
+        fees,
+    };
+    let mut entry = inner.entry(&sent, &[], Bytes::from_static(&[2]), 0);
+    entry.cancels = true;
+    let acts = [Bytes::from_static(&[2]), Bytes::new()].map(|raw| {
+        entry.raw = raw;
+        let open = Open {
+            place: Place::Lost,
+            entry: entry.clone(),
+            since: None,
+            highest: (0, 0),
+        };
+        let case = Case {
+            open: &open,
+            useful: false,
+            gap: true,
+            outbid: false,
+            head: 1,
+            base_fee: GWEI,
+            tip: GWEI,
+            limits,
+        };
+        case.act()
+    });
+    assert!(matches!(acts, [Act::Resend, Act::Cancel(_)]), "{acts:?}");
 }
