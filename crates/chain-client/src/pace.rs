@@ -46,7 +46,7 @@ impl Pace {
 
     /// Waits until the endpoint may be asked, or says at once that this takes too long.
     pub(crate) async fn turn(&self) -> Result<(), EndpointFault> {
-        let begin = {
+        let (begin, wait) = {
             let mut state = self.state();
             let now = Instant::now();
             let begin = state.next.unwrap_or(now).max(now);
@@ -59,9 +59,11 @@ impl Pace {
             if let Some(rate) = state.rate {
                 state.next = Some(begin + MINUTE.div_f64(rate.trying() as f64));
             }
-            begin
+            (begin, wait)
         };
-        tokio::time::sleep_until(begin).await;
+        if !wait.is_zero() {
+            tokio::time::sleep_until(begin).await;
+        }
         Ok(())
     }
 
