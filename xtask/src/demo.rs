@@ -73,7 +73,7 @@ impl From<Registrations> for Outcome {
         let mut lines = Vec::new();
         for vault in &registrations.vaults {
             lines.push(format!(
-                "vault {} (version {}, {})",
+                "vault {} (version {}, through the {})",
                 vault.address, vault.version, vault.road
             ));
             for Registered {

@@ -117,9 +117,22 @@ impl Devnet {
     ///
     /// The node fails.
     pub async fn mine(&self, blocks: u64) -> Result<(), DevnetError> {
+        let rpc = self.chain().rpc();
+        let interval: Option<u64> = rpc
+            .request("anvil_getIntervalMining", json!([]))
+            .await
+            .map_err(refused)?;
+        // A block of the node's own in between would have the fee that is meant for the next one of these.
+        self.set_interval(0).await?;
+        let mined = self.mine_now(blocks).await;
+        self.set_interval(interval.unwrap_or_default()).await?;
+        mined
+    }
+
+    async fn mine_now(&self, blocks: u64) -> Result<(), DevnetError> {
+        let rpc = self.chain().rpc();
         for _ in 0..blocks {
             self.proxy().pool().tend_now().await;
-            let rpc = self.chain().rpc();
             let head = rpc.block(None).await.map_err(refused)?;
             let time: u64 = head.map(|block| block.timestamp.to()).unwrap_or_default();
             let next = json!([{"timestamp": time + self.deployment().seconds_per_slot}]);

@@ -1,11 +1,14 @@
 //! Answers of execution and consensus nodes.
 
+use std::sync::LazyLock;
+
 use futures::FutureExt;
 use sw_chain_client::{
     Address, B256, Call, DepositEvent, ExecutionClient, ExecutionError, SimulateError, Snapshot,
     fuzzing::{self, Reply, beacon_answers, execution_client},
 };
 use sw_spec::RedactedUrl;
+use tokio::runtime::Runtime;
 
 use super::abi::{deposit_data, topic};
 use crate::{Memory, Target, Verdict};
@@ -15,6 +18,9 @@ const BLOCK: &str = concat!(
     r#"{"number":"0x64","hash":"0x1111111111111111111111111111111111111111111111111111111111111111","#,
     r#""timestamp":"0x66000000","baseFeePerGas":"0x3b9aca00","transactions":[],"gasLimit":"0x1c9c380"}"#,
 );
+/// What timers need, whether or not they are waited for.
+static CLOCK: LazyLock<std::io::Result<Runtime>> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build());
 const TRANSACTION: B256 = B256::repeat_byte(0x22);
 const TOKENS: &[&str] = &[
     "\"0x\"",
@@ -45,8 +51,11 @@ pub(super) fn snapshot(client: &ExecutionClient) -> Result<Snapshot, String> {
     now(client.head())?.map_err(|error| error.to_string())
 }
 
-/// The outcome of what never waits: the node is a function.
+/// The outcome of what does not wait: the node is a function. A client that was told to slow down waits for its turn, which
+/// is where an input ends.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = CLOCK.as_ref().map_err(ToString::to_string)?;
+    let _clock = runtime.enter();
     future
         .now_or_never()
         .ok_or_else(|| "the client waits for something".to_owned())
