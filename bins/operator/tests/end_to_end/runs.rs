@@ -102,7 +102,7 @@ async fn a_stop_while_keys_are_opened_ahead_is_as_quick_as_any_other() {
 async fn why_nothing_is_registered_is_said_once_and_again_when_it_changes() {
     let setup = Setup::without_root(DevnetConfig::default(), 1).await;
     let running = setup.person.start(&[]).unwrap();
-    running.says("must upload", PATIENCE).await.unwrap();
+    running.says("must call setDepositDataRoot(", PATIENCE).await.unwrap();
     setup
         .devnet
         .set_deposit_data_root(setup.devnet.vault(), setup.root.parse().unwrap())
@@ -120,7 +120,7 @@ async fn why_nothing_is_registered_is_said_once_and_again_when_it_changes() {
         .await
         .ok();
     let log = running.log();
-    assert_eq!(log.matches("must upload").count(), 1, "{log}");
+    assert_eq!(log.matches("must call setDepositDataRoot(").count(), 1, "{log}");
     assert_eq!(log.matches("a validator takes 32").count(), 1, "{log}");
 }
 
