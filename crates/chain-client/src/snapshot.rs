@@ -114,6 +114,34 @@ impl Snapshot {
         Ok((mined.to(), pending.to::<u64>().max(mined.to())))
     }
 
+    /// Asks all others who have the block for the count of an account's transactions. Returns who contradicts whom, if
+    /// somebody does: then this endpoint rests, and nobody is accused on its word alone.
+    pub(crate) async fn contradicted_count(&self, address: Address, mined: u64) -> Option<ExecutionError> {
+        const COUNT: &str = "eth_getTransactionCount";
+        let chain_id = self.inner.chain_id();
+        let others = self.inner.endpoints.rested();
+        let others: Vec<_> = others
+            .into_iter()
+            .filter(|other| !Arc::ptr_eq(other, &self.endpoint))
+            .collect();
+        let count = others.len();
+        let mut said = ask_all(others, count, |endpoint| {
+            let params = (address, self.at());
+            async move { endpoint.client.ask::<_, U64>(chain_id, COUNT, params).await }
+        })
+        .await;
+        said.answers.retain(|(_, answer)| answer.is_ok());
+        let agrees = |(_, answer): &Answer<U64>| matches!(answer, Ok(count) if count.to::<u64>() == mined);
+        if said.answers.iter().all(agrees) {
+            return None;
+        }
+        said.answers
+            .insert(0, (Arc::clone(&self.endpoint), Ok(U64::from(mined))));
+        let groups = groups(&said.answers, |one, other| agrees(one) == agrees(other));
+        self.endpoint.failed(EndpointFault::Outvoted { what: COUNT });
+        Some(said.disagreement(&groups, 2, COUNT))
+    }
+
     /// Asks those who count nonces for receipts. Returns why one that is there does not count, if one is.
     pub(crate) async fn unconfirmed_receipt(
         &self,

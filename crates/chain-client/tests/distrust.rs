@@ -199,3 +199,35 @@ async fn a_receipt_that_too_few_confirm_is_not_taken_for_another_operator() {
     let error = both.reconcile().await.unwrap_err();
     assert!(matches!(error, SendError::AnotherOperator { nonce: 1, .. }), "{error}");
 }
+
+#[tokio::test]
+async fn one_endpoint_that_counts_transactions_nobody_else_knows_accuses_nobody() {
+    let chain = Chain::new();
+    let counts = |method: &str, params: &Value| {
+        let at_a_block = method == "eth_getTransactionCount" && params[1].is_object();
+        at_a_block.then(|| Reply::Result(json!("0x7")))
+    };
+    let (liar, honest) = (apart(&chain, counts).await, node(&chain).await);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let alone = wallet(&[&honest], &path, LIMITS);
+    let sent = send(&alone, "register").await.unwrap();
+    chain.lock().unwrap().mine();
+    alone.wait_mined(&sent, Duration::from_secs(5)).await.unwrap();
+    drop(alone);
+
+    let both = wallet(&[&liar, &honest], &path, LIMITS);
+    let error = send(&both, "harvest").await.unwrap_err();
+    assert!(
+        matches!(&error, SendError::Execution(ExecutionError::NoQuorum { .. })) && error.is_retryable(),
+        "{error}"
+    );
+    let sent = send(&both, "harvest").await.unwrap();
+    assert_eq!(sent.nonce, 1, "the liar rests");
+    chain.lock().unwrap().mine();
+    both.wait_mined(&sent, Duration::from_secs(5)).await.unwrap();
+
+    chain.lock().unwrap().mine_foreign();
+    let error = send(&both, "register").await.unwrap_err();
+    assert!(matches!(error, SendError::AnotherOperator { nonce: 2, .. }), "{error}");
+}

@@ -90,7 +90,10 @@ impl Inner {
         let Families { mut settled, unsettled } = self.families(start, mined, head).await;
         let ours = |nonce: &u64| settled.contains(nonce) || unsettled.contains_key(nonce);
         if let Some(nonce) = (start..mined).find(|nonce| !ours(nonce)) {
-            return Err(SendError::AnotherOperator { address, nonce });
+            return Err(match snapshot.contradicted_count(address, mined).await {
+                Some(error) => error.into(),
+                None => SendError::AnotherOperator { address, nonce },
+            });
         }
         let ours_end = first_free(mined, |nonce| ours(&nonce));
         if pending > ours_end {
