@@ -8,10 +8,15 @@ pub(crate) struct LastEvent<E> {
     first_block: u64,
     found: Option<(E, u64)>,
     searched: Option<u64>,
+    /// First and last block of what a search of the whole chain has seen so far, without an event: a provider of short
+    /// ranges takes hours for all of it, and may fail any time.
+    empty: Option<(u64, u64)>,
 }
 
 /// Blocks: two epochs, after which they are final in usual times.
 const REORG_MARGIN: u64 = 64;
+/// Blocks after which a search of the whole chain is not begun again from the head.
+const PIECE: u64 = 50_000;
 
 impl<E> LastEvent<E> {
     /// Nothing was searched; no event lies before `first_block`.
@@ -20,6 +25,7 @@ impl<E> LastEvent<E> {
             first_block,
             found: None,
             searched: None,
+            empty: None,
         }
     }
 
@@ -57,6 +63,7 @@ impl<E> LastEvent<E> {
     /// The next search is one of the whole chain.
     pub(crate) fn forget(&mut self) {
         self.searched = None;
+        self.empty = None;
     }
 
     async fn everywhere<F>(
@@ -67,9 +74,34 @@ impl<E> LastEvent<E> {
     where
         F: Future<Output = Result<Option<(E, u64)>, ExecutionError>>,
     {
-        self.found = search(self.first_block.min(head), head).await?;
+        self.found = self.latest(head, search).await?;
         self.searched = Some(head);
+        self.empty = None;
         Ok(self.found.as_ref())
+    }
+
+    /// Goes back from the head piece by piece.
+    async fn latest<F>(&mut self, head: u64, search: impl Fn(u64, u64) -> F) -> Result<Option<(E, u64)>, ExecutionError>
+    where
+        F: Future<Output = Result<Option<(E, u64)>, ExecutionError>>,
+    {
+        let first_block = self.first_block.min(head);
+        let mut below = head.saturating_add(1);
+        if let Some((from, to)) = self.empty.filter(|(_, to)| *to <= head) {
+            if let Some(found) = search(to.saturating_sub(REORG_MARGIN).max(from), head).await? {
+                return Ok(Some(found));
+            }
+            below = from;
+        }
+        while below > first_block {
+            let from = below.saturating_sub(PIECE).max(first_block);
+            if let Some(found) = search(from, below - 1).await? {
+                return Ok(Some(found));
+            }
+            below = from;
+            self.empty = Some((from, head));
+        }
+        Ok(None)
     }
 }
 
@@ -117,6 +149,34 @@ mod tests {
         last.forget();
         assert_eq!(chain.at(&mut last, 6000).await, Some("new"));
         assert_eq!(chain.searched.borrow().last(), Some(&(100, 6000)));
+    }
+
+    #[tokio::test]
+    async fn a_search_that_fails_goes_on_where_it_was() {
+        let searched = RefCell::new(Vec::new());
+        let mut last = LastEvent::new(100);
+        for (head, reach) in [(250_000, 150_000), (250_010, 25_000)] {
+            let failed = last.at(head, |from, to| {
+                searched.borrow_mut().push((from, to));
+                let gone = ExecutionError::Unavailable(Vec::new());
+                std::future::ready(if from < reach {
+                    Err(gone)
+                } else {
+                    Ok(None::<(&str, u64)>)
+                })
+            });
+            assert!(failed.await.is_err());
+        }
+        let found = last.at(250_020, |from, to| {
+            searched.borrow_mut().push((from, to));
+            std::future::ready(Ok((from..=to).contains(&120).then_some(("old", 120))))
+        });
+        assert_eq!(found.await.expect("the search does not fail"), Some(&("old", 120)));
+        let searched = searched.into_inner();
+        let first = [(200_001, 250_000), (150_001, 200_000), (100_001, 150_000)];
+        let second = [(249_936, 250_010), (100_001, 150_000), (50_001, 100_000), (100, 50_000)];
+        let third = [(249_946, 250_020), (100, 50_000)];
+        assert_eq!(searched, [&first[..], &second, &third].concat());
     }
 
     #[tokio::test]
