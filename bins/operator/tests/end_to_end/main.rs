@@ -8,6 +8,7 @@
 
 mod deposit_data;
 mod drop_in;
+mod front_runs;
 mod recovers;
 mod refused;
 mod registers;
