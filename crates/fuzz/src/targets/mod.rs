@@ -40,6 +40,7 @@ const ALL: &[(&str, Make)] = &[
     ("abi-results", abi::results),
     ("revert", abi::revert),
     ("oracle-answer", oracles::answer),
+    ("oracle-outdated", oracles::outdated),
     ("oracle-words", oracles::words),
     ("protocol-config", oracles::protocol_config),
     ("rewards", oracles::rewards),
