@@ -44,7 +44,7 @@ pub(super) async fn judge(
 }
 
 /// The index of every key: its place among the distinct keys with a valid first deposit.
-async fn indexes(chain: &Chain) -> Result<HashMap<FixedBytes<48>, u64>, ChainError> {
+pub(crate) async fn indexes(chain: &Chain) -> Result<HashMap<FixedBytes<48>, u64>, ChainError> {
     let contract = chain.addresses().deposit_contract;
     let mut indexes = HashMap::new();
     for (event, _) in chain.events::<DepositContract::DepositEvent>(contract).await? {

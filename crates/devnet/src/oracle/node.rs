@@ -63,8 +63,8 @@ pub(super) struct NodeOracle {
 pub(super) struct NodeConfig<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) key: &'a OracleKey,
-    pub(super) position: usize,
-    pub(super) total: usize,
+    /// The public keys of all, itself included, in the order of the config.
+    pub(super) oracles: &'a [String],
     /// The other oracles, each by its endpoints.
     pub(super) peers: &'a [Vec<String>],
 }
@@ -81,8 +81,8 @@ impl NodeOracle {
         let config_file = directory.join("node-oracle.json");
         let log_file = directory.join("node-oracle.log");
         let config = json!({
-            "deployment": config.deployment, "key": config.key.expose_bytes(), "position": config.position,
-            "total": config.total, "peers": config.peers,
+            "deployment": config.deployment, "key": config.key.expose_bytes(), "public_key": config.key.public_key(),
+            "oracles": config.oracles, "peers": config.peers,
         });
         std::fs::write(&config_file, config.to_string()).map_err(NodeOracleError::Files)?;
         // Once more when it dies at its start: see `Toolchain::run_script`.
@@ -146,6 +146,9 @@ enum Event {
     Request {
         body: String,
     },
+    Rotation {
+        body: String,
+    },
     Approval {
         ipfs_hash: String,
         deadline: u64,
@@ -169,6 +172,7 @@ async fn listen(mut lines: Lines<BufReader<ChildStdout>>, record: Arc<Record>) {
         };
         record.write(|record| match event {
             Event::Request { body } => record.requests.push(body),
+            Event::Rotation { body } => record.rotations.push(body),
             Event::Refusal { detail } => record.refusals.push(detail),
             Event::Approval {
                 ipfs_hash,
@@ -203,6 +207,8 @@ async fn tell(mut stdin: ChildStdin, mut faults: mpsc::UnboundedReceiver<Fault>)
             Fault::None => json!({"fault": "none"}),
             Fault::Down => json!({"fault": "down"}),
             Fault::Refuse(detail) => json!({"fault": "refuse", "detail": detail}),
+            Fault::Outdated(indexes) => json!({"fault": "outdated", "indexes": indexes}),
+            Fault::SyncedTo(block) => json!({"fault": "synced_to", "block": block}),
             other => {
                 tracing::warn!(fault = ?other, "the Node oracle does not know this fault");
                 continue;

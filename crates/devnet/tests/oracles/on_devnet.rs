@@ -66,7 +66,8 @@ async fn register(devnet: &Devnet, data: &DepositData, indexes: &[usize], valida
     };
     let body = draft.build().to_string();
     let client = sw_devnet::http::loopback_client(std::time::Duration::from_secs(30)).unwrap();
-    let answers = join_all(devnet.oracles().iter().map(async |oracle| {
+    let oracles = devnet.oracles();
+    let answers = join_all(oracles.iter().map(async |oracle| {
         let answer = client
             .post(&oracle.endpoints()[0])
             .body(body.clone())
