@@ -13,6 +13,7 @@ mod faults;
 mod kit;
 mod on_devnet;
 mod refusals;
+mod rotation;
 
 use std::{
     sync::{Arc, Mutex},
