@@ -207,6 +207,11 @@ impl Devnet {
         self.oracles.node_address()
     }
 
+    /// The oracles that were replaced, for what they were asked and did.
+    pub fn retired_oracles(&self) -> Vec<OracleHandle> {
+        self.oracles.retired()
+    }
+
     pub(crate) fn oracle_keys(&self) -> Vec<OracleKey> {
         self.oracles.keys()
     }

@@ -20,7 +20,7 @@ pub(super) async fn judge(
 ) -> Result<(), ChainError> {
     let indexes = indexes(devnet.chain()).await?;
     let mut recovered: BTreeMap<FixedBytes<48>, BTreeSet<u64>> = BTreeMap::new();
-    for oracle in devnet.oracles() {
+    for oracle in devnet.oracles().into_iter().chain(devnet.retired_oracles()) {
         for exit in oracle.recovered_exits() {
             recovered
                 .entry(exit.public_key)

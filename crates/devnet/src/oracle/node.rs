@@ -26,7 +26,16 @@ use crate::{
     toolchain::{Toolchain, ToolchainError},
 };
 
-const PROGRAM: &str = include_str!("../../node-oracle/oracle.mjs");
+const PROGRAM: [(&str, &str); 7] = [
+    (MAIN, include_str!("../../node-oracle/oracle.mjs")),
+    ("started.mjs", include_str!("../../node-oracle/started.mjs")),
+    ("crypto.mjs", include_str!("../../node-oracle/crypto.mjs")),
+    ("chain.mjs", include_str!("../../node-oracle/chain.mjs")),
+    ("members.mjs", include_str!("../../node-oracle/members.mjs")),
+    ("requests.mjs", include_str!("../../node-oracle/requests.mjs")),
+    ("checks.mjs", include_str!("../../node-oracle/checks.mjs")),
+];
+const MAIN: &str = "oracle.mjs";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The Node oracle did not come up.
@@ -77,7 +86,7 @@ impl NodeOracle {
         config: NodeConfig<'_>,
         record: Arc<Record>,
     ) -> Result<Self, NodeOracleError> {
-        let program = toolchain.script("oracle.mjs", PROGRAM)?;
+        let program = toolchain.scripts(&PROGRAM)?.join(MAIN);
         let config_file = directory.join("node-oracle.json");
         let log_file = directory.join("node-oracle.log");
         let config = json!({

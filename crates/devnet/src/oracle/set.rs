@@ -85,6 +85,8 @@ pub struct OracleSet {
 #[derive(Debug)]
 struct State {
     handles: Vec<OracleHandle>,
+    /// Those that were replaced.
+    retired: Vec<OracleHandle>,
     keys: Vec<OracleKey>,
     node: Option<(NodeOracle, Address)>,
     /// How many oracles there ever were.
@@ -158,6 +160,7 @@ impl OracleSet {
             before_reply: BeforeReply::default(),
             state: Mutex::new(State {
                 handles: Vec::new(),
+                retired: Vec::new(),
                 keys,
                 node,
                 ever: total,
@@ -245,13 +248,13 @@ impl OracleSet {
     pub fn seat(&self, newcomer: Newcomer) {
         let Newcomer { position, key, handle } = newcomer;
         let mut state = self.state();
-        if let Some(place) = state.handles.get_mut(position) {
-            std::mem::replace(place, handle).set_fault(Fault::Down);
+        let place = state.handles.get_mut(position);
+        if let Some(replaced) = place.map(|place| std::mem::replace(place, handle)) {
+            replaced.set_fault(Fault::Down);
+            state.retired.push(replaced);
         }
-        let replaced = match state.keys.get_mut(position) {
-            Some(place) => Some(std::mem::replace(place, key).address()),
-            None => None,
-        };
+        let place = state.keys.get_mut(position);
+        let replaced = place.map(|place| std::mem::replace(place, key).address());
         if state.node_address() == replaced {
             state.node = None;
         }
@@ -262,7 +265,12 @@ impl OracleSet {
         self.state().handles.clone()
     }
 
-    /// Their keys, in the same order.
+    /// The oracles that were replaced, in the order in which they were.
+    pub fn retired(&self) -> Vec<OracleHandle> {
+        self.state().retired.clone()
+    }
+
+    /// The keys of the present ones, in their order.
     pub fn keys(&self) -> Vec<OracleKey> {
         self.state().keys.clone()
     }

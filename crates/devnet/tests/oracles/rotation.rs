@@ -322,6 +322,34 @@ async fn a_rotation_that_is_wrong_is_refused_by_all_oracles_in_the_same_words() 
 }
 
 #[tokio::test]
+async fn the_node_oracle_can_be_replaced_and_a_place_that_nobody_has_cannot() {
+    let devnet = Devnet::start(DevnetConfig {
+        oracles: 2,
+        validators_threshold: 1,
+        recover_threshold: 1,
+        ..DevnetConfig::default()
+    })
+    .await
+    .unwrap();
+    let [rust, node] = [0, 1].map(|place| devnet.oracles()[place].address());
+    assert_eq!(devnet.node_oracle_address(), Some(node));
+    let newcomer = devnet.replace_oracle(1).await.unwrap();
+    assert_eq!(devnet.node_oracle_address(), None);
+    let oracles: Vec<_> = devnet.oracles().iter().map(OracleHandle::address).collect();
+    assert_eq!(oracles, [rust, newcomer]);
+    assert_eq!(devnet.retired_oracles()[0].address(), node);
+    let keeper = devnet.deployment().keeper;
+    for (oracle, is) in [(rust, true), (newcomer, true), (node, false)] {
+        let question = Keeper::isOracleCall { oracle };
+        assert_eq!(devnet.chain().read(keeper, &question).await.unwrap(), is);
+    }
+    let nobody = devnet.replace_oracle(2).await.unwrap_err();
+    assert_eq!(nobody.to_string(), "there is no oracle at place 2, counted from 0");
+    // The newcomer follows the config that names it, and so a further one.
+    assert_ne!(devnet.replace_oracle(1).await.unwrap(), newcomer);
+}
+
+#[tokio::test]
 async fn oracles_lie_about_outdated_exits_and_spoil_their_approvals_of_a_rotation() {
     let mut scene = Scene::start().await;
     scene.replace().await;
