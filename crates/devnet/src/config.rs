@@ -32,6 +32,8 @@ pub struct DevnetConfig {
     pub max_seed_lookahead: u64,
     /// Most validators of one approval.
     pub batch_limit: usize,
+    /// Most validators of one rotation of exit signatures.
+    pub rotation_batch_limit: usize,
     /// Seconds an approval is valid for.
     pub signature_validity_period: u64,
     /// Where the network file and logs go; without it, a directory that ends with the network.
@@ -53,6 +55,7 @@ impl Default for DevnetConfig {
             shard_committee_period: 0,
             max_seed_lookahead: 4,
             batch_limit: 10,
+            rotation_batch_limit: 100,
             signature_validity_period: 60,
             work_dir: None,
             cache_dir: None,
