@@ -25,6 +25,10 @@ pub struct DevnetConfig {
     pub seconds_per_slot: u64,
     /// Slots of an epoch.
     pub slots_per_epoch: u64,
+    /// Epochs that a validator must have been active for before it may leave (`SHARD_COMMITTEE_PERIOD`); 256 on mainnet.
+    pub shard_committee_period: u64,
+    /// Epochs between the block that holds an exit and the exit, less one (`MAX_SEED_LOOKAHEAD`); 4 on mainnet too.
+    pub max_seed_lookahead: u64,
     /// Most validators of one approval.
     pub batch_limit: usize,
     /// Seconds an approval is valid for.
@@ -45,6 +49,8 @@ impl Default for DevnetConfig {
             recover_threshold: 3,
             seconds_per_slot: 1,
             slots_per_epoch: 4,
+            shard_committee_period: 0,
+            max_seed_lookahead: 4,
             batch_limit: 10,
             signature_validity_period: 60,
             work_dir: None,
