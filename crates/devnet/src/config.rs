@@ -25,9 +25,10 @@ pub struct DevnetConfig {
     pub seconds_per_slot: u64,
     /// Slots of an epoch.
     pub slots_per_epoch: u64,
-    /// Epochs that a validator must have been active for before it may leave (`SHARD_COMMITTEE_PERIOD`); 256 on mainnet.
+    /// `SHARD_COMMITTEE_PERIOD`: epochs that a validator must have been active for before it may leave; 256 on mainnet.
     pub shard_committee_period: u64,
-    /// Epochs between the block that holds an exit and the exit, less one (`MAX_SEED_LOOKAHEAD`); 4 on mainnet too.
+    /// `MAX_SEED_LOOKAHEAD`: a validator leaves this many epochs, and one, after the epoch of the block that holds its exit; 4, as
+    /// on mainnet, unless it is set.
     pub max_seed_lookahead: u64,
     /// Most validators of one approval.
     pub batch_limit: usize,

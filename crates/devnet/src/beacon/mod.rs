@@ -58,7 +58,8 @@ pub struct BeaconConfig {
     pub electra_fork_version: FixedBytes<4>,
     /// Epochs that a validator must have been active for before it may leave; 256 on mainnet.
     pub shard_committee_period: u64,
-    /// Epochs between an exit's block and the exit, and one more; 4 on mainnet.
+    /// `MAX_SEED_LOOKAHEAD`: a validator leaves this many epochs, and one, after the epoch of the block that holds its exit; 4 on
+    /// mainnet.
     pub max_seed_lookahead: u64,
     /// Epochs from the exit until the stake can be paid out; 256 on mainnet.
     pub min_validator_withdrawability_delay: u64,

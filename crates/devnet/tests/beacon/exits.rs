@@ -144,6 +144,10 @@ async fn each_rule_is_kept_and_each_client_says_so_in_its_words() {
     let root = deployment.genesis_validators_root;
     let fork = |name: &str| -> FixedBytes<4> { spec.data()[name].as_str().unwrap().parse().unwrap() };
     assert_eq!(fork("CAPELLA_FORK_VERSION"), deployment.capella_fork_version);
+    assert_eq!(spec.data()["SHARD_COMMITTEE_PERIOD"], "3");
+    let present = beacon.get("/eth/v1/beacon/states/head/fork").await;
+    assert_eq!(present.data()["current_version"], spec.data()["ELECTRA_FORK_VERSION"]);
+    assert_eq!(present.data()["previous_version"], spec.data()["DENEB_FORK_VERSION"]);
     let forgeries = [
         other.exit(&devnet, 0, 0),
         of_another_index,

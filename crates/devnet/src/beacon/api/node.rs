@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -38,12 +39,10 @@ pub(super) async fn health(State(shared): Api) -> StatusCode {
 }
 
 /// `postValidatorLiveness`: who is at work is whoever was said to be, in every epoch.
-pub(super) async fn liveness(
-    State(shared): Api,
-    Path(epoch): Path<String>,
-    Json(indexes): Json<Vec<String>>,
-) -> Answer {
+pub(super) async fn liveness(State(shared): Api, Path(epoch): Path<String>, body: Bytes) -> Answer {
     let client = shared.client();
+    let indexes: Vec<String> =
+        serde_json::from_slice(&body).map_err(|error| client.cannot_read_list(&error.to_string()))?;
     if !shared.liveness.is_tracked() {
         return Err(client.does_not_track());
     }
