@@ -35,6 +35,7 @@ const ALL: &[(&str, Make)] = &[
     ("rpc-fee-history", nodes::fee_history),
     ("rpc-error", nodes::error),
     ("beacon", nodes::beacon),
+    ("beacon-refusal", nodes::refusal),
     ("abi-events", abi::events),
     ("abi-multicall", abi::multicall),
     ("abi-results", abi::results),
