@@ -69,6 +69,8 @@ pub enum Purpose {
     Register,
     /// Updating the vault's state.
     Harvest,
+    /// Rotating exit signatures.
+    Rotate,
 }
 
 impl Purpose {
@@ -77,6 +79,7 @@ impl Purpose {
         match self {
             Self::Register => "register",
             Self::Harvest => "harvest",
+            Self::Rotate => "rotate",
         }
     }
 }
