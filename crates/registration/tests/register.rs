@@ -15,7 +15,9 @@ use rand_core::{CryptoRng, UnwrapErr};
 use sw_chain_client::{BlockRef, Call, HarvestParams, I160, RegistrationState, U160, VaultState, Waiting, calls};
 use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
-use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OnChainOracles, OracleSet, ProtocolConfig};
+use sw_oracle_client::{
+    ApprovalError, ApprovalRequest, ApprovalSubject, Approvals, OnChainOracles, OracleSet, ProtocolConfig,
+};
 use sw_registration::{
     Duty, DutyError, ForeignDeposit, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose,
     RegisterValidators, Registrar, Surroundings, Tended, View, WhyNot,
@@ -165,6 +167,7 @@ impl Surroundings for Fake {
         meanwhile(&mut world);
         if world.oracles_refuse {
             return Err(ApprovalError::NotEnough {
+                what: request.name(),
                 needed: 2,
                 best: 0,
                 outcomes: Vec::new(),
