@@ -66,6 +66,13 @@ pub struct ExitSignaturesUpdate {
     pub block: u64,
 }
 
+impl ExitSignaturesUpdate {
+    /// Whether it is the last of so many rotations.
+    pub fn is_last_of(&self, count: U256) -> bool {
+        self.nonce.checked_add(U256::from(1)) == Some(count)
+    }
+}
+
 impl Snapshot {
     /// All deposits in blocks `from` to `to`, which is at most the snapshot's block.
     ///
