@@ -13,6 +13,11 @@ pub trait Duty: Send + 'static {
     /// The name in logs and metrics.
     fn name(&self) -> &'static str;
 
+    /// What does not happen while it is idle, for the log.
+    fn idle(&self) -> &'static str {
+        "no validator is registered"
+    }
+
     /// Looks, decides, acts and returns.
     ///
     /// It may be dropped at any await: nothing it does may be half done at one, other than through the wallet,

@@ -9,7 +9,8 @@ use sw_chain_client::{
 };
 use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
-    ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
+    ApprovalError, ApprovalRequest, ApprovalSubject, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet,
+    request_approvals,
 };
 use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
@@ -19,6 +20,7 @@ use crate::{
     in_step::follow_consensus,
     oracles::{DOCUMENT_LIMITS, Oracles},
     register::{Mined, Purpose, Tended, View},
+    rotate::LastRotation,
 };
 
 /// The world as it is.
@@ -37,6 +39,8 @@ pub struct Live {
     pub oracles: Oracles,
     /// The last rewards that the oracles voted for.
     pub rewards: LastRewards,
+    /// The vault's last rotation of exit signatures.
+    pub last_rotation: LastRotation,
     /// The network's validators.
     pub validators: NetworkValidators,
     /// Who sends.
@@ -49,10 +53,49 @@ pub struct Live {
     pub transaction_timeout: Duration,
 }
 
-fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
+pub(crate) fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
     move |source| DutyError::Execution {
         what,
         source: Box::new(source),
+    }
+}
+
+impl Live {
+    /// The newest block of a node that is in step with the consensus chain.
+    pub(crate) async fn newest_block(&self) -> Result<Snapshot, DutyError> {
+        follow_consensus(&self.execution, &self.consensus, &self.network)
+            .await
+            .map_err(|source| DutyError::Consensus {
+                what: "the head of the beacon chain",
+                source: Box::new(source),
+            })?;
+        self.execution.head().await.map_err(execution("the newest block"))
+    }
+
+    pub(crate) async fn gas_price_at(&self, pin: &Snapshot) -> Result<Result<u128, WhyNot>, DutyError> {
+        match self.wallet.fees(pin).await {
+            Ok(fees) => Ok(Ok(fees.max_fee_per_gas)),
+            Err(FeeError::AboveLimit { needed, limit }) => Ok(Err(WhyNot::GasTooHigh { price: needed, limit })),
+            Err(source) => Err(DutyError::Fees(Box::new(source))),
+        }
+    }
+
+    pub(crate) async fn simulate_at(&self, pin: &Snapshot, call: &Call) -> Result<(), DutyError> {
+        pin.simulate(self.wallet.address(), call)
+            .await
+            .map_err(|source| DutyError::Simulation(Box::new(source)))
+    }
+
+    pub(crate) async fn approvals(
+        &self,
+        set: &OracleSet,
+        subject: &impl ApprovalSubject,
+    ) -> Result<Approvals, ApprovalError> {
+        let domain = Eip712Domain {
+            chain_id: self.network.chain_id,
+            keeper: self.network.contracts.keeper,
+        };
+        request_approvals(&self.http, set, subject, &domain, self.approval_timeouts).await
     }
 }
 
@@ -61,13 +104,7 @@ impl Surroundings for Live {
     type Pin = Snapshot;
 
     async fn look(&mut self) -> Result<View<Snapshot>, DutyError> {
-        follow_consensus(&self.execution, &self.consensus, &self.network)
-            .await
-            .map_err(|source| DutyError::Consensus {
-                what: "the head of the beacon chain",
-                source: Box::new(source),
-            })?;
-        let pin = self.execution.head().await.map_err(execution("the newest block"))?;
+        let pin = self.newest_block().await?;
         let vault = pin
             .vault(self.vault, &self.network)
             .await
@@ -147,11 +184,7 @@ impl Surroundings for Live {
     }
 
     async fn gas_price(&mut self, view: &View<Snapshot>) -> Result<Result<u128, WhyNot>, DutyError> {
-        match self.wallet.fees(&view.pin).await {
-            Ok(fees) => Ok(Ok(fees.max_fee_per_gas)),
-            Err(FeeError::AboveLimit { needed, limit }) => Ok(Err(WhyNot::GasTooHigh { price: needed, limit })),
-            Err(source) => Err(DutyError::Fees(Box::new(source))),
-        }
+        self.gas_price_at(&view.pin).await
     }
 
     fn wallet(&self) -> Address {
@@ -174,8 +207,9 @@ impl Surroundings for Live {
             }
         }
         found.blocked = match (tended.refused, tended.waiting) {
-            (Some(message), _) => Some(WhyNot::TransactionRefused { message }),
+            (Some(message), _) => Some(WhyNot::TransactionRefused { purpose, message }),
             (None, waiting) => waiting.map(|waiting| WhyNot::TransactionPending {
+                purpose,
                 waiting: Box::new(waiting),
             }),
         };
@@ -183,18 +217,11 @@ impl Surroundings for Live {
     }
 
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
-        let domain = Eip712Domain {
-            chain_id: self.network.chain_id,
-            keeper: self.network.contracts.keeper,
-        };
-        request_approvals(&self.http, set, request, &domain, self.approval_timeouts).await
+        self.approvals(set, request).await
     }
 
     async fn simulate(&mut self, view: &View<Snapshot>, call: &Call) -> Result<(), DutyError> {
-        view.pin
-            .simulate(self.wallet.address(), call)
-            .await
-            .map_err(|source| DutyError::Simulation(Box::new(source)))
+        self.simulate_at(&view.pin, call).await
     }
 
     async fn send(
@@ -222,6 +249,7 @@ impl Surroundings for Live {
                 block: mined.block,
             }),
             Err(WaitError::NotMined { .. }) => Ok(Err(WhyNot::TransactionPending {
+                purpose,
                 waiting: Box::new(Waiting::from(&sent)),
             })),
             Err(source) => Err(DutyError::Wait(Box::new(source))),

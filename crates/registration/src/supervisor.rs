@@ -92,7 +92,10 @@ async fn run_duty(
 ) -> Result<(), ServiceError> {
     let mut ticks = interval_at(Instant::now(), period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut report = Report::default();
+    let mut report = Report {
+        idle: duty.idle(),
+        ..Report::default()
+    };
     loop {
         tokio::select! {
             biased;
@@ -114,6 +117,8 @@ async fn run_duty(
 /// What a duty said of late, so that it is not said every slot.
 #[derive(Default)]
 struct Report {
+    /// What does not happen while the duty is idle.
+    idle: &'static str,
     why: SaidOnce,
     /// Failures without their numbers, oldest first, and when each was said.
     said: VecDeque<(String, Instant)>,
@@ -139,7 +144,7 @@ impl Report {
                 }
                 self.failures = 0;
                 match outcome {
-                    Outcome::Idle(why) => self.why.say(&why),
+                    Outcome::Idle(why) => self.why.say(self.idle, &why),
                     Outcome::Acted => self.why.clear(),
                     Outcome::Watched => {}
                 }

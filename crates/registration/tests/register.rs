@@ -209,6 +209,7 @@ impl Surroundings for Fake {
 
 fn on_its_way() -> WhyNot {
     WhyNot::TransactionPending {
+        purpose: Purpose::Register,
         waiting: Box::new(Waiting::new(B256::repeat_byte(1), 0, 1)),
     }
 }
