@@ -13,6 +13,11 @@ pub trait Duty: Send + 'static {
     /// The name in logs and metrics.
     fn name(&self) -> &'static str;
 
+    /// What does not happen while it is idle, in the words of the log.
+    fn undone(&self) -> &'static str {
+        "nothing is done"
+    }
+
     /// Looks, decides, acts and returns.
     ///
     /// It may be dropped at any await: nothing it does may be half done at one, other than through the wallet,

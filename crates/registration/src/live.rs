@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sw_chain_client::{
-    Call, ConsensusClient, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot,
-    WaitError, Waiting,
+    Call, ConsensusClient, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Offer,
+    SendError, Snapshot, Unless, WaitError, Waiting,
 };
-use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
     ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
 };
@@ -15,10 +14,11 @@ use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
 use crate::{
     DutyError, Harvest, NetworkValidators, NetworkView, Surroundings, WhyNot,
-    harvest::{LastRewards, harvest_params},
     in_step::follow_consensus,
-    oracles::{DOCUMENT_LIMITS, Oracles},
+    oracles::Oracles,
     register::{Mined, Purpose, Tended, View},
+    rewards::Rewards,
+    why::Cost,
 };
 
 /// The world as it is.
@@ -31,12 +31,10 @@ pub struct Live {
     pub execution: ExecutionClient,
     /// Consensus nodes.
     pub consensus: ConsensusClient,
-    /// Where rewards files come from.
-    pub gateways: Arc<Gateways>,
     /// The oracle set.
     pub oracles: Oracles,
     /// The last rewards that the oracles voted for.
-    pub rewards: LastRewards,
+    pub rewards: Rewards,
     /// The network's validators.
     pub validators: NetworkValidators,
     /// Who sends.
@@ -47,6 +45,8 @@ pub struct Live {
     pub approval_timeouts: ApprovalTimeouts,
     /// How long a tick waits for a transaction at most before it leaves it to the next one.
     pub transaction_timeout: Duration,
+    /// The block of the last look, which everything that is sent is decided on at.
+    pub looked_at: u64,
 }
 
 fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
@@ -76,6 +76,7 @@ impl Surroundings for Live {
             .registration(self.vault, vault.version, &self.network, self.wallet.address())
             .await
             .map_err(execution("the vault's standing"))?;
+        self.looked_at = pin.block().number;
         Ok(View {
             block: *pin.block(),
             pin,
@@ -85,36 +86,8 @@ impl Surroundings for Live {
     }
 
     async fn harvest(&mut self, view: &View<Snapshot>) -> Result<Option<Harvest>, DutyError> {
-        let update = self
-            .rewards
-            .load(&view.pin, view.state.rewards_root)
-            .await
-            .map_err(execution("the last rewards"))?;
-        let Some(update) = update else { return Ok(None) };
-        let cid = parse_cid(&update.ipfs_hash).map_err(|_| DutyError::NotACid {
-            what: "rewards file",
-            cid: update.ipfs_hash.clone(),
-        })?;
-        let file = self
-            .gateways
-            .fetch(&cid, DOCUMENT_LIMITS)
-            .await
-            .map_err(|source| DutyError::Ipfs {
-                what: "the rewards file",
-                source: Box::new(source),
-            })?;
-        let mev_escrow = view.vault.mev_escrow;
-        let params = harvest_params(
-            file.as_ref(),
-            self.vault,
-            mev_escrow,
-            update.rewards_root,
-            &self.network,
-        )
-        .map_err(|source| DutyError::Rewards {
-            cid: update.ipfs_hash,
-            source: Box::new(source),
-        })?;
+        let (root, mev_escrow) = (view.state.rewards_root, view.vault.mev_escrow);
+        let params = self.rewards.params(&view.pin, root, self.vault, mev_escrow).await?;
         let Some(params) = params else { return Ok(None) };
         let withdrawable_assets = view
             .pin
@@ -168,12 +141,15 @@ impl Surroundings for Live {
                     tx: entry.hash,
                     block,
                     keys: entry.keys,
+                    cost: None,
                 }),
                 EntryState::Mined { block, success: false } => found.reverted.push((entry.hash, block)),
                 _ => {}
             }
         }
-        found.blocked = match (tended.refused, tended.waiting) {
+        let is_in_its_way = |other: &Waiting| purpose.unless().contains(&other.kind.as_str());
+        let waiting = tended.waiting.or(tended.beside.into_iter().find(is_in_its_way));
+        found.blocked = match (tended.refused, waiting) {
             (Some(message), _) => Some(WhyNot::TransactionRefused { message }),
             (None, waiting) => waiting.map(|waiting| WhyNot::TransactionPending {
                 waiting: Box::new(waiting),
@@ -190,6 +166,17 @@ impl Surroundings for Live {
         request_approvals(&self.http, set, request, &domain, self.approval_timeouts).await
     }
 
+    async fn offer(&mut self, view: &View<Snapshot>, call: &Call) -> Result<Result<Offer, WhyNot>, DutyError> {
+        match self.wallet.offer(&view.pin, call).await {
+            Ok(offer) => Ok(Ok(offer)),
+            Err(SendError::Fees(FeeError::AboveLimit { needed, limit })) => {
+                Ok(Err(WhyNot::GasTooHigh { price: needed, limit }))
+            }
+            Err(SendError::Fees(source)) => Err(DutyError::Fees(Box::new(source))),
+            Err(source) => Err(DutyError::Send(Box::new(source))),
+        }
+    }
+
     async fn simulate(&mut self, view: &View<Snapshot>, call: &Call) -> Result<(), DutyError> {
         view.pin
             .simulate(self.wallet.address(), call)
@@ -203,12 +190,21 @@ impl Surroundings for Live {
         keys: &[PublicKeyBytes],
         call: &Call,
     ) -> Result<Result<Mined, WhyNot>, DutyError> {
-        let sent = self
-            .wallet
-            .send(purpose.as_str(), keys, call)
-            .await
-            .map_err(|source| DutyError::Send(Box::new(source)))?;
-        tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), "transaction sent");
+        let unless = Unless {
+            kinds: purpose.unless(),
+            decided_at: self.looked_at,
+        };
+        let sent = match self.wallet.send_unless(unless, purpose.as_str(), keys, call).await {
+            Ok(sent) => sent,
+            Err(SendError::Overtaken { hash: tx, block }) => return Ok(Err(WhyNot::DoneMeanwhile { tx, block })),
+            Err(SendError::InFlight { kind, hash, nonce }) if kind != purpose.as_str() => {
+                let waiting = Box::new(Waiting::new(&kind, hash, nonce, 0));
+                return Ok(Err(WhyNot::TransactionPending { waiting }));
+            }
+            Err(source) => return Err(DutyError::Send(Box::new(source))),
+        };
+        let cost = format!("at most {} {}", Cost(sent.at_most()), self.network.wallet_symbol);
+        tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), cost, "transaction sent");
         let slot = Duration::from_secs(self.network.seconds_per_slot);
         let patience = self.transaction_timeout.min(slot.saturating_mul(SLOTS_TO_WAIT));
         match self.wallet.wait_mined(&sent, patience).await {
@@ -216,6 +212,7 @@ impl Surroundings for Live {
                 tx: sent.hash,
                 block: mined.block,
                 keys: keys.to_vec(),
+                cost: mined.cost,
             })),
             Ok(mined) => Err(DutyError::Reverted {
                 tx: sent.hash,

@@ -1,4 +1,4 @@
-//! Why nothing is registered, in words for the person who waits.
+//! Why a duty does nothing, in words for the person who waits.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
 use crate::ForeignDeposit;
 
-/// A reason for which no validator is registered now. It is no error: most of them pass.
+/// A reason for which a duty does not do what it is for now. It is no error: most of them pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyNot {
@@ -87,15 +87,22 @@ pub enum WhyNot {
         /// The vault.
         vault: Address,
     },
-    /// A registration is on its way.
+    /// A transaction is on its way.
     TransactionPending {
         /// What is known of it, and what is done about it.
         waiting: Box<Waiting>,
     },
-    /// The nodes do not take the registration.
+    /// The nodes do not take the transaction.
     TransactionRefused {
         /// What the last one said.
         message: String,
+    },
+    /// A transaction that may have done the same is in a block that was not seen yet.
+    DoneMeanwhile {
+        /// That transaction.
+        tx: B256,
+        /// Its block.
+        block: u64,
     },
     /// An oracle of the config is not one on chain: the set is being changed, or the config is forged.
     OraclesChanging {
@@ -205,13 +212,17 @@ impl fmt::Display for WhyNot {
             Self::HarvestUnknown { vault } => {
                 write!(
                     f,
-                    "the vault {vault} must be harvested first, but the last rewards file does not list it"
+                    "the vault {vault} can only be harvested first, but the last rewards file does not list it"
                 )
             }
             Self::TransactionPending { waiting } => pending(f, waiting),
             Self::TransactionRefused { message } => write!(
                 f,
-                "every execution node refused the registration: {message}; trying again within two slots"
+                "every execution node refused the transaction: {message}; trying again within two slots"
+            ),
+            Self::DoneMeanwhile { tx, block } => write!(
+                f,
+                "transaction {tx} in block {block} may have done it already; looking again"
             ),
             Self::OraclesChanging { detail } => write!(f, "the oracle set is not consistent: {detail}"),
             Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
@@ -223,20 +234,23 @@ impl fmt::Display for WhyNot {
 
 fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
     let tx = waiting.hash;
+    // The words in the journal are verbs.
+    let what = match waiting.kind.as_str() {
+        "register" => "registration",
+        "rotate" => "rotation",
+        other => other,
+    };
     match waiting.step {
         Step::Cancelled => write!(
             f,
-            "the registration on its way has become useless and is being cancelled by {tx}"
+            "the {what} on its way has become useless and is being cancelled by {tx}"
         )?,
-        Step::Resent => write!(
-            f,
-            "registration {tx} was not known to any node any more and was sent again"
-        )?,
+        Step::Resent => write!(f, "{what} {tx} was not known to any node any more and was sent again")?,
         Step::Replaced => write!(
             f,
-            "the registration on its way offered too little for gas and was replaced by {tx}"
+            "the {what} on its way offered too little for gas and was replaced by {tx}"
         )?,
-        _ => write!(f, "registration {tx} is sent and not yet mined")?,
+        _ => write!(f, "{what} {tx} is sent and not yet mined")?,
     }
     if let Some(blocks) = waiting.blocks.filter(|blocks| *blocks > 0) {
         write!(
@@ -268,8 +282,8 @@ fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
 pub(crate) struct SaidOnce(Option<std::mem::Discriminant<WhyNot>>, Option<WhyNot>);
 
 impl SaidOnce {
-    /// Logs `why` unless it was the last thing said. An amount that only grows is not a new reason.
-    pub(crate) fn say(&mut self, why: &WhyNot) {
+    /// Logs what is `undone` and `why`, unless it was the last thing said. An amount that only grows is not a new reason.
+    pub(crate) fn say(&mut self, undone: &str, why: &WhyNot) {
         let kind = std::mem::discriminant(why);
         let news = match why {
             WhyNot::NotEnoughAssets { .. }
@@ -280,9 +294,9 @@ impl SaidOnce {
             _ => self.1.as_ref() != Some(why),
         };
         if news {
-            tracing::info!(reason = %why, "no validator is registered");
+            tracing::info!(reason = %why, "{undone}");
         } else {
-            tracing::debug!(reason = %why, "no validator is registered");
+            tracing::debug!(reason = %why, "{undone}");
         }
         self.0 = Some(kind);
         self.1 = Some(why.clone());
@@ -318,8 +332,23 @@ impl fmt::Display for Ether {
     }
 }
 
+/// What gas costs, in wei, shown in units of 10^18 with all that a gwei can tell, rounded up.
+pub(crate) struct Cost(pub(crate) U256);
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gwei = U256::from(1_000_000_000);
+        let (whole, rest) = self.0.div_ceil(gwei).div_rem(gwei);
+        let fraction = format!("{:09}", rest.saturating_to::<u64>());
+        match fraction.trim_end_matches('0') {
+            "" => write!(f, "{whole}"),
+            fraction => write!(f, "{whole}.{fraction}"),
+        }
+    }
+}
+
 /// A price in wei, shown in gwei with at most two digits behind the point.
-struct GweiOf(u128);
+pub(crate) struct GweiOf(pub(crate) u128);
 
 impl fmt::Display for GweiOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -339,12 +368,16 @@ mod tests {
         assert_eq!(eth("11400000000000000000"), "11.4");
         assert_eq!(eth("31999999999999999999"), "31.9999");
         assert_eq!(eth("1"), "0");
+        let cost = |wei: u64| Cost(U256::from(wei)).to_string();
+        assert_eq!(cost(1_234_567_000_000), "0.000001235", "never less than it is");
+        assert_eq!((cost(1), cost(0)), ("0.000000001".to_owned(), "0".to_owned()));
+        assert_eq!(cost(2_500_000_000_000_000_000), "2.5");
         assert_eq!(GweiOf(10_500_000_000).to_string(), "10.50");
     }
 
     #[test]
     fn a_transaction_on_its_way_is_told_with_its_age_its_offer_and_what_is_done() {
-        let mut waiting = Waiting::new(B256::repeat_byte(1), 7, 6_000_000_000);
+        let mut waiting = Waiting::new("register", B256::repeat_byte(1), 7, 6_000_000_000);
         let told = |waiting: &Waiting| {
             let why = WhyNot::TransactionPending {
                 waiting: Box::new(waiting.clone()),
@@ -366,7 +399,7 @@ mod tests {
         let why = |waiting: &Waiting| WhyNot::TransactionPending {
             waiting: Box::new(waiting.clone()),
         };
-        said.say(&why(&waiting));
+        said.say("", &why(&waiting));
         let before = why(&waiting);
         waiting.blocks = Some(5);
         assert!(before.is_about(&waiting), "another block is no news");
@@ -382,9 +415,9 @@ mod tests {
             symbol: "ETH".to_owned(),
         };
         let mut said = SaidOnce::default();
-        said.say(&poor(1));
+        said.say("", &poor(1));
         assert_eq!(said.0, Some(std::mem::discriminant(&poor(2))));
-        said.say(&WhyNot::ValidatorsNotScanned);
+        said.say("", &WhyNot::ValidatorsNotScanned);
         assert_eq!(said.1, Some(WhyNot::ValidatorsNotScanned));
         said.clear();
         assert!(said.0.is_none());
