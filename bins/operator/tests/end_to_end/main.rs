@@ -9,6 +9,7 @@
 mod deposit_data;
 mod drop_in;
 mod front_runs;
+mod harvests;
 mod recovers;
 mod refused;
 mod registers;
