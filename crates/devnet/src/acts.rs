@@ -96,6 +96,24 @@ impl Chain {
             .map(drop)
     }
 
+    /// Makes an oracle of `new`, and none of `old` any more, and announces the config that says so.
+    ///
+    /// # Errors
+    ///
+    /// The Keeper refuses, or the node fails.
+    pub async fn replace_oracle(&self, old: Address, new: Address, cid: &str) -> Result<(), ChainError> {
+        let (owner, keeper) = (self.accounts().owner, self.addresses().keeper);
+        let update = Keeper::updateConfigCall {
+            configIpfsHash: cid.to_owned(),
+        };
+        let calls = [
+            call(owner, keeper, &Keeper::addOracleCall { oracle: new }),
+            call(owner, keeper, &Keeper::removeOracleCall { oracle: old }),
+            call(owner, keeper, &update),
+        ];
+        self.transact_all(&calls).await.map(drop)
+    }
+
     /// Creates a vault of version 5 that is in the registry, managed by `manager` unless that is zero.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub struct DevnetConfig {
     pub slots_per_epoch: u64,
     /// Most validators of one approval.
     pub batch_limit: usize,
+    /// Most validators of one rotation of exit signatures.
+    pub rotation_batch_limit: usize,
     /// Seconds an approval is valid for.
     pub signature_validity_period: u64,
     /// Where the network file and logs go; without it, a directory that ends with the network.
@@ -46,6 +48,7 @@ impl Default for DevnetConfig {
             seconds_per_slot: 1,
             slots_per_epoch: 4,
             batch_limit: 10,
+            rotation_batch_limit: 100,
             signature_validity_period: 60,
             work_dir: None,
             cache_dir: None,

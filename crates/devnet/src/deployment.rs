@@ -50,4 +50,6 @@ pub struct Deployment {
     pub signature_validity_period: u64,
     /// Most validators of one approval.
     pub validators_approval_batch_limit: usize,
+    /// Most validators of one rotation.
+    pub validators_exit_rotation_batch_limit: usize,
 }

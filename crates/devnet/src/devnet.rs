@@ -36,7 +36,8 @@ pub struct Devnet {
     beacon: BeaconNode,
     gateway: Gateway,
     oracles: OracleSet,
-    keys: Vec<OracleKey>,
+    /// Held while an oracle is replaced.
+    replacing: Mutex<()>,
     ledger: Mutex<Ledger>,
     chain: Arc<Chain>,
     anvil: Anvil,
@@ -83,7 +84,9 @@ impl Devnet {
             }),
         })
         .await?;
-        let cid = gateway.handle().put(oracles.protocol_config().to_string().as_bytes());
+        let announced = oracles.protocol_config();
+        let cid = gateway.handle().put(announced.to_string().as_bytes());
+        oracles.know_config(&cid, &announced);
         let addresses: Vec<Address> = keys.iter().map(OracleKey::address).collect();
         let threshold = deployment.validators_threshold;
         let (oracles_added, config_announced, vault) = tokio::join!(
@@ -110,7 +113,7 @@ impl Devnet {
             beacon,
             gateway,
             oracles,
-            keys,
+            replacing: Mutex::default(),
             ledger: Mutex::new(ledger),
             chain: Arc::new(chain),
             anvil,
@@ -194,14 +197,44 @@ impl Devnet {
         &self.beacon
     }
 
-    /// The oracles in the order of the config, the Node oracle last.
-    pub fn oracles(&self) -> &[OracleHandle] {
+    /// The present oracles in the order of the config. The Node oracle is the last, until it is replaced.
+    pub fn oracles(&self) -> Vec<OracleHandle> {
         self.oracles.handles()
     }
 
     /// The Node oracle's address, if there is one.
     pub fn node_oracle_address(&self) -> Option<Address> {
         self.oracles.node_address()
+    }
+
+    /// The oracles that were replaced, for what they were asked and did.
+    pub fn retired_oracles(&self) -> Vec<OracleHandle> {
+        self.oracles.retired()
+    }
+
+    pub(crate) fn oracle_keys(&self) -> Vec<OracleKey> {
+        self.oracles.keys()
+    }
+
+    /// Puts a new oracle in Rust, with a new key, in the place of another: the Keeper takes the new one and drops the
+    /// other, the new config is announced, and all oracles follow it. The one before is down. Returns the address of
+    /// the new one.
+    ///
+    /// # Errors
+    ///
+    /// There is no such place, or the node fails.
+    pub async fn replace_oracle(&self, position: usize) -> Result<Address, DevnetError> {
+        let _guard = self.replacing.lock().await;
+        let newcomer = self.oracles.newcomer(position).await?;
+        let before = self.oracles.keys();
+        let before = before.get(position).map(OracleKey::address).unwrap_or_default();
+        let config = self.oracles.protocol_config_with(&newcomer);
+        let cid = self.gateway().put(config.to_string().as_bytes());
+        self.oracles.know_config(&cid, &config);
+        let address = newcomer.address();
+        self.chain.replace_oracle(before, address, &cid).await?;
+        self.oracles.seat(newcomer);
+        Ok(address)
     }
 
     /// The moment after the oracles' checks and before their answers.
@@ -217,7 +250,7 @@ impl Devnet {
         self.before_reply().set(hook);
     }
 
-    /// The config that the oracles announced at the start, to be changed and announced with [`Devnet::update_config`].
+    /// The config of the present oracles, to be changed and announced with [`Devnet::update_config`].
     pub fn protocol_config(&self) -> Value {
         self.oracles.protocol_config()
     }
@@ -229,6 +262,7 @@ impl Devnet {
     /// The node fails.
     pub async fn update_config(&self, config: &Value) -> Result<String, DevnetError> {
         let cid = self.gateway().put(config.to_string().as_bytes());
+        self.oracles.know_config(&cid, config);
         self.chain.update_config(&cid).await?;
         Ok(cid)
     }
@@ -326,7 +360,7 @@ impl Devnet {
         next.earn(vault, consensus, unlocked_mev);
         self.chain.pay_mev(vault, unlocked_mev).await?;
         self.chain
-            .update_rewards(&next, &self.keys, |file| self.gateway().put(file))
+            .update_rewards(&next, &self.oracles.keys(), |file| self.gateway().put(file))
             .await?;
         *ledger = next;
         Ok(())
@@ -424,6 +458,7 @@ fn describe(config: &DevnetConfig, chain: &Chain, consensus_url: &str, ipfs_url:
         recover_threshold: config.recover_threshold.min(config.oracles),
         signature_validity_period: config.signature_validity_period,
         validators_approval_batch_limit: config.batch_limit,
+        validators_exit_rotation_batch_limit: config.rotation_batch_limit,
     }
 }
 

@@ -147,13 +147,26 @@ impl Toolchain {
     ///
     /// The cache cannot be written.
     pub fn script(&self, name: &str, script: &str) -> Result<PathBuf, ToolchainError> {
-        let directory = self.packages.join(format!("scripts-{}", hash([script])));
-        let path = directory.join(name);
+        Ok(self.scripts(&[(name, script)])?.join(name))
+    }
+
+    /// Puts the files of a Node.js program where they find each other and the packages, and returns their directory.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written.
+    pub fn scripts(&self, files: &[(&str, &str)]) -> Result<PathBuf, ToolchainError> {
+        let directory = self
+            .packages
+            .join(format!("scripts-{}", hash(files.iter().map(|(_, script)| *script))));
         create_dir(&directory)?;
-        if !path.is_file() {
-            replace(&path, script.as_bytes())?;
+        for (name, script) in files {
+            let path = directory.join(name);
+            if !path.is_file() {
+                replace(&path, script.as_bytes())?;
+            }
         }
-        Ok(path)
+        Ok(directory)
     }
 
     async fn install(&self, partial: &Path, files: [(&str, &str); 2]) -> Result<(), ToolchainError> {

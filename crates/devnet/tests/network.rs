@@ -92,8 +92,9 @@ impl Scene {
             assert!(answer["signature"].is_string(), "{answer}");
             answer
         };
-        let oracles = devnet.oracles().iter();
-        let answers = futures::future::join_all(oracles.map(|oracle| ask(oracle.endpoints().last().unwrap()))).await;
+        let oracles = devnet.oracles();
+        let answers =
+            futures::future::join_all(oracles.iter().map(|oracle| ask(oracle.endpoints().last().unwrap()))).await;
         assert!(
             answers
                 .iter()

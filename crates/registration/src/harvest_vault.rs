@@ -92,9 +92,9 @@ impl<S: Surroundings> Duty for HarvestVault<S> {
             return Ok(Outcome::Acted);
         }
         match tended.blocked {
+            _ if !view.state.can_harvest => Ok(Outcome::Watched),
             Some(why) => Ok(Outcome::Idle(why)),
-            None if view.state.can_harvest => self.harvest(&view).await,
-            None => Ok(Outcome::Watched),
+            None => self.harvest(&view).await,
         }
     }
 }

@@ -22,7 +22,7 @@ async fn nothing_is_registered_unless_every_oracle_agrees_the_node_program_among
     let node = setup
         .devnet
         .oracles()
-        .iter()
+        .into_iter()
         .find(|oracle| Some(oracle.address()) == setup.devnet.node_oracle_address());
     let node = node.expect("one oracle is the Node program");
     node.set_fault(Fault::Down);

@@ -20,7 +20,7 @@ pub(super) async fn judge(
 ) -> Result<(), ChainError> {
     let indexes = indexes(devnet.chain()).await?;
     let mut recovered: BTreeMap<FixedBytes<48>, BTreeSet<u64>> = BTreeMap::new();
-    for oracle in devnet.oracles() {
+    for oracle in devnet.oracles().into_iter().chain(devnet.retired_oracles()) {
         for exit in oracle.recovered_exits() {
             recovered
                 .entry(exit.public_key)
@@ -44,7 +44,7 @@ pub(super) async fn judge(
 }
 
 /// The index of every key: its place among the distinct keys with a valid first deposit.
-async fn indexes(chain: &Chain) -> Result<HashMap<FixedBytes<48>, u64>, ChainError> {
+pub(crate) async fn indexes(chain: &Chain) -> Result<HashMap<FixedBytes<48>, u64>, ChainError> {
     let contract = chain.addresses().deposit_contract;
     let mut indexes = HashMap::new();
     for (event, _) in chain.events::<DepositContract::DepositEvent>(contract).await? {

@@ -14,6 +14,7 @@ use std::{
 use alloy_primitives::{Address, B256};
 use tokio::time::Instant;
 
+pub(crate) use self::exits::indexes;
 pub use self::journal::Intent;
 use crate::{
     Devnet, Registered,

@@ -1,6 +1,6 @@
 //! What an oracle reads from the chain before it believes a request, all of it at one block.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, U256},
@@ -10,10 +10,10 @@ use alloy::{
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::ledger::{DepositEvent, KEEPER_EVENTS, Ledger, decode, valid_deposits};
 use crate::{
-    Deployment, bls,
+    Deployment,
     rpc::{Rpc, RpcError},
-    ssz,
 };
 
 sol! {
@@ -24,7 +24,8 @@ sol! {
     function version() view returns (uint8);
     function validatorsRoot() view returns (bytes32);
     function validatorIndex() view returns (uint256);
-    event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index);
+    function isCollateralized(address vault) view returns (bool);
+    function exitSignaturesNonces(address vault) view returns (uint256);
 }
 
 /// The chain could not be read; a request is neither right nor wrong then.
@@ -45,7 +46,16 @@ pub(super) enum ChainError {
     Interrupted(#[from] tokio::task::JoinError),
 }
 
-/// The state one request is judged by.
+/// The chain at one block.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) block: B256,
+    /// The block's Unix time.
+    pub(super) now: u64,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+/// The state one registration is judged by.
 #[derive(Debug)]
 pub(super) struct Facts {
     /// The newest block's Unix time.
@@ -60,6 +70,14 @@ pub(super) struct Facts {
     pub(super) deposited: Vec<bool>,
 }
 
+/// What the Keeper knows of a vault whose exit signatures are to be replaced.
+#[derive(Debug)]
+pub(super) struct RotationFacts {
+    pub(super) vault_registered: bool,
+    pub(super) collateralized: bool,
+    pub(super) nonce: U256,
+}
+
 /// One oracle's own view of the chain.
 #[derive(Debug)]
 pub(super) struct ChainReader {
@@ -68,11 +86,11 @@ pub(super) struct ChainReader {
     scan: Mutex<Scan>,
 }
 
-/// How far the deposits were read, and which keys were found.
+/// How far the events were read, and what they said.
 #[derive(Debug, Default)]
 struct Scan {
     last: Option<(u64, B256)>,
-    keys: HashSet<FixedBytes<48>>,
+    ledger: Arc<Ledger>,
 }
 
 impl ChainReader {
@@ -84,27 +102,66 @@ impl ChainReader {
         }
     }
 
-    pub(super) async fn facts(&self, vault: Address, keys: &[FixedBytes<48>]) -> Result<Facts, ChainError> {
+    /// The newest block, and all events up to it.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, ChainError> {
+        // One after another: the head that is asked for second is not before the first.
+        let mut scan = self.scan.lock().await;
         let head = self.rpc.block(None).await?.ok_or(ChainError::NoHead)?;
-        let (at, contracts) = (head.hash, &self.deployment);
-        let vault_registered = self.read(contracts.vaults_registry, at, vaultsCall { vault }).await?;
+        self.advance(&mut scan, head.number.to(), head.hash).await?;
+        Ok(Snapshot {
+            block: head.hash,
+            now: head.timestamp.to(),
+            ledger: Arc::clone(&scan.ledger),
+        })
+    }
+
+    /// The Unix time of a block that is behind `snapshot`.
+    pub(super) async fn time_of(&self, number: u64) -> Result<u64, ChainError> {
+        let block = self.rpc.block(Some(number)).await?.ok_or(ChainError::NoHead)?;
+        Ok(block.timestamp.to())
+    }
+
+    pub(super) async fn facts(
+        &self,
+        snapshot: &Snapshot,
+        vault: Address,
+        keys: &[FixedBytes<48>],
+    ) -> Result<Facts, ChainError> {
+        let (at, ledger) = (snapshot.block, &snapshot.ledger);
+        let vault_registered = self.vault_registered(snapshot, vault).await?;
         let deposit_root = self
-            .read(contracts.deposit_contract, at, get_deposit_rootCall {})
+            .read(self.deployment.deposit_contract, at, get_deposit_rootCall {})
             .await?;
         let (deposit_data_root, deposit_data_index) = match vault_registered {
             true => self.deposit_data(vault, at).await?,
             false => (B256::ZERO, U256::ZERO),
         };
-        let mut scan = self.scan.lock().await;
-        self.advance(&mut scan, head.number.to(), at).await?;
         Ok(Facts {
-            now: head.timestamp.to(),
+            now: snapshot.now,
             vault_registered,
             deposit_root,
             deposit_data_root,
             deposit_data_index: deposit_data_index.saturating_to(),
-            next_validator_index: scan.keys.len() as u64,
-            deposited: keys.iter().map(|key| scan.keys.contains(key)).collect(),
+            next_validator_index: ledger.next_index(),
+            deposited: keys.iter().map(|key| ledger.index(key).is_some()).collect(),
+        })
+    }
+
+    pub(super) async fn vault_registered(&self, snapshot: &Snapshot, vault: Address) -> Result<bool, ChainError> {
+        let registry = self.deployment.vaults_registry;
+        self.read(registry, snapshot.block, vaultsCall { vault }).await
+    }
+
+    pub(super) async fn rotation_facts(
+        &self,
+        snapshot: &Snapshot,
+        vault: Address,
+    ) -> Result<RotationFacts, ChainError> {
+        let (keeper, at) = (self.deployment.keeper, snapshot.block);
+        Ok(RotationFacts {
+            vault_registered: self.vault_registered(snapshot, vault).await?,
+            collateralized: self.read(keeper, at, isCollateralizedCall { vault }).await?,
+            nonce: self.read(keeper, at, exitSignaturesNoncesCall { vault }).await?,
         })
     }
 
@@ -142,51 +199,28 @@ impl ChainReader {
         }
         let from = scan.last.map_or(self.deployment.deploy_block, |(number, _)| number + 1);
         if from <= head {
-            let logs = self
-                .rpc
-                .logs(
-                    self.deployment.deposit_contract,
-                    &[DepositEvent::SIGNATURE_HASH],
-                    from,
-                    head,
-                )
-                .await?;
-            let deposits = logs
-                .iter()
-                .map(|log| {
-                    DepositEvent::abi_decode_data(&log.data).map_err(|source| ChainError::Decode {
-                        call: DepositEvent::SIGNATURE,
-                        source,
-                    })
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            let fork_version = self.deployment.genesis_fork_version;
-            let keys = tokio::task::spawn_blocking(move || valid_keys(&deposits, fork_version)).await?;
-            scan.keys.extend(keys);
+            self.read_events(scan, from, head).await?;
         }
         scan.last = Some((head, head_hash));
         Ok(())
     }
-}
 
-type Deposit = (Bytes, Bytes, Bytes, Bytes, Bytes);
-
-/// The keys of the deposits that make a validator: the signature covers key, credentials and amount.
-fn valid_keys(deposits: &[Deposit], fork_version: FixedBytes<4>) -> Vec<FixedBytes<48>> {
-    deposits
-        .iter()
-        .filter_map(|deposit| valid_key(deposit, fork_version))
-        .collect()
-}
-
-fn valid_key(
-    (key, credentials, amount, signature, _): &Deposit,
-    fork_version: FixedBytes<4>,
-) -> Option<FixedBytes<48>> {
-    let key = FixedBytes::try_from(key.as_ref()).ok()?;
-    let credentials = B256::try_from(credentials.as_ref()).ok()?;
-    let amount = u64::from_le_bytes(amount.as_ref().try_into().ok()?);
-    let signature = FixedBytes::try_from(signature.as_ref()).ok()?;
-    let root = ssz::deposit_signing_root(&key, credentials, amount, fork_version);
-    bls::verify(&key, root, &signature).then_some(key)
+    async fn read_events(&self, scan: &mut Scan, from: u64, to: u64) -> Result<(), ChainError> {
+        let contracts = &self.deployment;
+        let deposit = [DepositEvent::SIGNATURE_HASH];
+        let deposits = self.rpc.logs(contracts.deposit_contract, &deposit, from, to).await?;
+        let keeper = self.rpc.logs(contracts.keeper, &KEEPER_EVENTS, from, to).await?;
+        let deposits: Vec<DepositEvent> = deposits.iter().map(decode).collect::<Result<_, _>>()?;
+        let fork_version = contracts.genesis_fork_version;
+        let found = tokio::task::spawn_blocking(move || valid_deposits(&deposits, fork_version)).await?;
+        // Nothing of it is kept unless all of it was read.
+        let mut ledger = Arc::clone(&scan.ledger);
+        let next = Arc::make_mut(&mut ledger);
+        next.add_validators(found);
+        for log in &keeper {
+            next.add_keeper_event(log)?;
+        }
+        scan.ledger = ledger;
+        Ok(())
+    }
 }

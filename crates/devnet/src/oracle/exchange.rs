@@ -32,8 +32,6 @@ pub(super) type Gathered = BTreeMap<usize, Vec<FixedBytes<96>>>;
 #[derive(Debug)]
 pub(super) struct Exchange {
     client: reqwest::Client,
-    /// The other oracles, each by its endpoints.
-    peers: Vec<Vec<String>>,
     inbox: Mutex<Inbox>,
     arrivals: watch::Sender<u64>,
 }
@@ -45,10 +43,9 @@ struct Inbox {
 }
 
 impl Exchange {
-    pub(super) fn new(client: reqwest::Client, peers: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(client: reqwest::Client) -> Self {
         Self {
             client,
-            peers,
             inbox: Mutex::default(),
             arrivals: watch::Sender::new(0),
         }
@@ -74,9 +71,9 @@ impl Exchange {
         self.arrivals.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Sends own shares to every peer; a peer that is down misses them.
-    pub(super) async fn send(&self, message: &PeerShares) {
-        join_all(self.peers.iter().map(|endpoints| self.send_to(endpoints, message))).await;
+    /// Sends own shares to every peer, of whom each has some endpoints; a peer that is down misses them.
+    pub(super) async fn send(&self, peers: &[Vec<String>], message: &PeerShares) {
+        join_all(peers.iter().map(|endpoints| self.send_to(endpoints, message))).await;
     }
 
     async fn send_to(&self, endpoints: &[String], message: &PeerShares) {

@@ -34,6 +34,10 @@ pub enum Fault {
     WrongCid,
     /// It approves another deadline than the one asked for, correctly signed.
     WrongDeadline,
+    /// It says that the exit signatures of exactly these validators, by index, are outdated.
+    Outdated(Vec<u64>),
+    /// It says that this is the block of the last exit signatures it has seen, or that it has seen none.
+    SyncedTo(Option<u64>),
 }
 
 /// The parts of an approval that a fault changes before it is signed.
@@ -66,6 +70,15 @@ impl Fault {
             _ => {}
         }
         terms
+    }
+
+    /// What the oracle says of a vault's exit signatures: the last block of them, and whose are outdated.
+    pub(super) fn spoil_signatures(&self, block: Option<u64>, outdated: Vec<u64>) -> (Option<u64>, Vec<u64>) {
+        match self {
+            Self::Outdated(indexes) => (block, indexes.clone()),
+            Self::SyncedTo(block) => (*block, outdated),
+            _ => (block, outdated),
+        }
     }
 
     /// What the signature becomes on its way into the answer.

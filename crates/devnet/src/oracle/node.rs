@@ -26,7 +26,16 @@ use crate::{
     toolchain::{Toolchain, ToolchainError},
 };
 
-const PROGRAM: &str = include_str!("../../node-oracle/oracle.mjs");
+const PROGRAM: [(&str, &str); 7] = [
+    (MAIN, include_str!("../../node-oracle/oracle.mjs")),
+    ("started.mjs", include_str!("../../node-oracle/started.mjs")),
+    ("crypto.mjs", include_str!("../../node-oracle/crypto.mjs")),
+    ("chain.mjs", include_str!("../../node-oracle/chain.mjs")),
+    ("members.mjs", include_str!("../../node-oracle/members.mjs")),
+    ("requests.mjs", include_str!("../../node-oracle/requests.mjs")),
+    ("checks.mjs", include_str!("../../node-oracle/checks.mjs")),
+];
+const MAIN: &str = "oracle.mjs";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The Node oracle did not come up.
@@ -63,8 +72,8 @@ pub(super) struct NodeOracle {
 pub(super) struct NodeConfig<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) key: &'a OracleKey,
-    pub(super) position: usize,
-    pub(super) total: usize,
+    /// The public keys of all, itself included, in the order of the config.
+    pub(super) oracles: &'a [String],
     /// The other oracles, each by its endpoints.
     pub(super) peers: &'a [Vec<String>],
 }
@@ -77,12 +86,12 @@ impl NodeOracle {
         config: NodeConfig<'_>,
         record: Arc<Record>,
     ) -> Result<Self, NodeOracleError> {
-        let program = toolchain.script("oracle.mjs", PROGRAM)?;
+        let program = toolchain.scripts(&PROGRAM)?.join(MAIN);
         let config_file = directory.join("node-oracle.json");
         let log_file = directory.join("node-oracle.log");
         let config = json!({
-            "deployment": config.deployment, "key": config.key.expose_bytes(), "position": config.position,
-            "total": config.total, "peers": config.peers,
+            "deployment": config.deployment, "key": config.key.expose_bytes(), "public_key": config.key.public_key(),
+            "oracles": config.oracles, "peers": config.peers,
         });
         std::fs::write(&config_file, config.to_string()).map_err(NodeOracleError::Files)?;
         // Once more when it dies at its start: see `Toolchain::run_script`.
@@ -146,6 +155,9 @@ enum Event {
     Request {
         body: String,
     },
+    Rotation {
+        body: String,
+    },
     Approval {
         ipfs_hash: String,
         deadline: u64,
@@ -169,6 +181,7 @@ async fn listen(mut lines: Lines<BufReader<ChildStdout>>, record: Arc<Record>) {
         };
         record.write(|record| match event {
             Event::Request { body } => record.requests.push(body),
+            Event::Rotation { body } => record.rotations.push(body),
             Event::Refusal { detail } => record.refusals.push(detail),
             Event::Approval {
                 ipfs_hash,
@@ -203,6 +216,8 @@ async fn tell(mut stdin: ChildStdin, mut faults: mpsc::UnboundedReceiver<Fault>)
             Fault::None => json!({"fault": "none"}),
             Fault::Down => json!({"fault": "down"}),
             Fault::Refuse(detail) => json!({"fault": "refuse", "detail": detail}),
+            Fault::Outdated(indexes) => json!({"fault": "outdated", "indexes": indexes}),
+            Fault::SyncedTo(block) => json!({"fault": "synced_to", "block": block}),
             other => {
                 tracing::warn!(fault = ?other, "the Node oracle does not know this fault");
                 continue;

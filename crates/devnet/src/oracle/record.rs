@@ -11,7 +11,7 @@ use super::fault::Approval;
 pub struct RecoveredExit {
     /// The validator.
     pub public_key: FixedBytes<48>,
-    /// Its predicted index, which is part of the signed message.
+    /// Its index, predicted when it is new, which is part of the signed message.
     pub validator_index: u64,
     /// The signature.
     pub signature: FixedBytes<96>,
@@ -23,10 +23,14 @@ pub(super) struct Record(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 pub(super) struct Entries {
+    /// Registrations.
     pub(super) requests: Vec<String>,
+    pub(super) rotations: Vec<String>,
     pub(super) approvals: Vec<Approval>,
-    /// The first approval given without a fault.
-    pub(super) first_honest: Option<Approval>,
+    /// The first approval of a registration that was given without a fault.
+    pub(super) first_registration: Option<Approval>,
+    /// The first of a rotation.
+    pub(super) first_rotation: Option<Approval>,
     pub(super) refusals: Vec<String>,
     pub(super) exits: Vec<RecoveredExit>,
 }

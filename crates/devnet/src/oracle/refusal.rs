@@ -26,12 +26,22 @@ pub(super) enum Refusal {
     DuplicateKey,
     #[error("vault {0} is not in the vaults registry")]
     UnknownVault(Address),
+    #[error("vault {0} has no validators that the Keeper knows of")]
+    NotCollateralized(Address),
     #[error("validators_root is not the root of the deposit contract")]
     DepositRoot,
     #[error("the deadline has passed")]
     DeadlinePassed,
     #[error("the deadline is further away than the signature validity period")]
     DeadlineTooFar,
+    #[error("the deadline is that of a request which is older than the present set of oracles")]
+    OlderThanOracles,
+    #[error("validator {0} is none of this vault")]
+    NotOfVault(usize),
+    #[error("validator {position} is {status}")]
+    Leaving { position: usize, status: String },
+    #[error("the exit signature of validator {0} is not outdated")]
+    NotOutdated(usize),
     #[error("validator_index is {got}, the next one is {expected}")]
     ValidatorIndex { got: u64, expected: u64 },
     #[error("validator {0} is deposited already")]

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::{B256, FixedBytes};
+use alloy::primitives::FixedBytes;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -19,16 +19,19 @@ use serde_json::json;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
-    approval,
-    chain::{ChainError, ChainReader},
+    approval::{self, Subject},
+    chain::{ChainError, ChainReader, Snapshot},
     checks,
+    documents::{DocumentError, Documents},
     exchange::{Exchange, Gathered, PeerShares},
     fault::{Approval, Fault, Terms},
     hook::BeforeReply,
     key::OracleKey,
-    record::{Record, RecoveredExit},
+    members::{self, Members, NoMembers},
+    outdated::{self, BeaconError},
+    record::{Entries, Record, RecoveredExit},
     refusal::Refusal,
-    request::Request,
+    request::{Batch, Request, RotationRequest, SharedExit, parse_vault},
     shares,
 };
 use crate::{Deployment, bls, door::Line, ipfs, proxy::wire::spoil};
@@ -46,13 +49,12 @@ const CHECKS_WAIT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Oracle {
     pub(super) key: OracleKey,
-    /// Its place in the config.
-    pub(super) position: usize,
-    /// How many oracles the config names.
-    pub(super) total: usize,
+    /// The oracles that it was started with.
+    pub(super) at_start: Members,
     pub(super) deployment: Deployment,
     pub(super) client: reqwest::Client,
     pub(super) chain: ChainReader,
+    pub(super) documents: Arc<Documents>,
     pub(super) exchange: Exchange,
     pub(super) record: Arc<Record>,
     pub(super) fault: Arc<Mutex<Fault>>,
@@ -74,6 +76,12 @@ enum NoApproval {
     Refused(#[from] Refusal),
     #[error("this oracle cannot read the chain")]
     Chain(#[from] ChainError),
+    #[error("this oracle does not know who the oracles are")]
+    Members(#[from] NoMembers),
+    #[error("this oracle cannot read the exit signatures")]
+    Exits(#[from] DocumentError),
+    #[error(transparent)]
+    Beacon(#[from] BeaconError),
     #[error("this oracle cannot store the exit signatures")]
     Store(#[from] reqwest::Error),
     #[error("the gateway stored the exit signatures as {got}, not as {expected}")]
@@ -86,10 +94,28 @@ enum NoApproval {
     Signature,
 }
 
+/// What is asked for with `POST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Register,
+    Rotate,
+}
+
+/// A request that has passed all that one oracle can check alone.
+struct Checked {
+    members: Members,
+    batch: Arc<Batch>,
+    own: Vec<FixedBytes<96>>,
+    document: Vec<u8>,
+    subject: Subject,
+    deadline: u64,
+}
+
 pub(super) fn router(oracle: Arc<Oracle>) -> Router {
-    // Exit signature rotation (`GET /signatures/{vault}`, `POST /signatures`) will be two more routes here.
     Router::new()
         .route("/", get(alive).post(registration))
+        .route("/signatures", post(rotation))
+        .route("/signatures/{vault}", get(signatures))
         .route("/peer/shares", post(peer_shares))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(oracle)
@@ -101,7 +127,7 @@ async fn alive(State(oracle): State<Arc<Oracle>>) -> Response {
 
 async fn peer_shares(State(oracle): State<Arc<Oracle>>, body: Bytes) -> StatusCode {
     match serde_json::from_slice::<PeerShares>(&body) {
-        Ok(message) if message.position < oracle.total => {
+        Ok(message) if message.position < MAX_ORACLES => {
             oracle.exchange.receive(message);
             StatusCode::NO_CONTENT
         }
@@ -116,25 +142,34 @@ struct Answer {
     deadline: u64,
 }
 
-async fn registration(
+async fn registration(oracle: State<Arc<Oracle>>, line: ConnectInfo<Line>, body: Bytes) -> Response {
+    approval(Purpose::Register, oracle, line, body).await
+}
+
+async fn rotation(oracle: State<Arc<Oracle>>, line: ConnectInfo<Line>, body: Bytes) -> Response {
+    approval(Purpose::Rotate, oracle, line, body).await
+}
+
+async fn approval(
+    purpose: Purpose,
     State(oracle): State<Arc<Oracle>>,
     ConnectInfo(line): ConnectInfo<Line>,
     body: Bytes,
 ) -> Response {
     let raw = String::from_utf8_lossy(&body).into_owned();
-    oracle.record.write(|record| record.requests.push(raw.clone()));
-    let fault = oracle.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let answer = answer(&oracle, &body, &raw, &fault);
-    match fault.on_the_wire() {
-        Some(act) => spoil(act, &line, &oracle.next.endpoint, answer).await,
-        None => answer.await,
-    }
+    oracle.record.write(|record| match purpose {
+        Purpose::Register => record.requests.push(raw.clone()),
+        Purpose::Rotate => record.rotations.push(raw.clone()),
+    });
+    let fault = oracle.fault();
+    let answer = answer(&oracle, purpose, &body, &raw, &fault);
+    oracle.spoiled(&fault, &line, answer).await
 }
 
-async fn answer(oracle: &Arc<Oracle>, body: &Bytes, raw: &str, fault: &Fault) -> Response {
+async fn answer(oracle: &Arc<Oracle>, purpose: Purpose, body: &Bytes, raw: &str, fault: &Fault) -> Response {
     let outcome = match fault.refusal() {
         Some(reason) => Err(Refusal::Told(reason.to_owned()).into()),
-        None => oracle.approve(body, raw, fault).await,
+        None => oracle.approve(purpose, body, raw, fault).await,
     };
     if let Some(delay) = fault.delay() {
         tokio::time::sleep(delay).await;
@@ -142,8 +177,12 @@ async fn answer(oracle: &Arc<Oracle>, body: &Bytes, raw: &str, fault: &Fault) ->
     match outcome {
         Ok(approval) => {
             oracle.record.write(|record| {
+                let first = match purpose {
+                    Purpose::Register => &mut record.first_registration,
+                    Purpose::Rotate => &mut record.first_rotation,
+                };
                 if *fault == Fault::None {
-                    record.first_honest.get_or_insert_with(|| approval.clone());
+                    first.get_or_insert_with(|| approval.clone());
                 }
                 record.approvals.push(approval.clone());
             });
@@ -159,17 +198,35 @@ async fn answer(oracle: &Arc<Oracle>, body: &Bytes, raw: &str, fault: &Fault) ->
             })
             .into_response()
         }
-        Err(error) => {
-            let detail = with_causes(&error);
-            oracle.record.write(|record| record.refusals.push(detail.clone()));
-            let status = match error {
-                NoApproval::Refused(_) => StatusCode::BAD_REQUEST,
-                _ => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            tracing::debug!(oracle = oracle.position, detail, "registration not approved");
-            (status, Json(json!({ "detail": detail }))).into_response()
-        }
+        Err(error) => oracle.refuse(&error),
     }
+}
+
+/// What the oracle has seen of a vault's exit signatures (original-v1, 7.3).
+async fn signatures(
+    State(oracle): State<Arc<Oracle>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    Path(vault): Path<String>,
+) -> Response {
+    let fault = oracle.fault();
+    let answer = async {
+        let outcome = match fault.refusal() {
+            Some(reason) => Err(Refusal::Told(reason.to_owned()).into()),
+            None => oracle.signatures(&vault).await,
+        };
+        if let Some(delay) = fault.delay() {
+            tokio::time::sleep(delay).await;
+        }
+        match outcome {
+            Ok((block, outdated)) => {
+                let (block, outdated) = fault.spoil_signatures(block, outdated);
+                let validators: Vec<_> = outdated.iter().map(|index| json!({ "index": index })).collect();
+                Json(json!({ "exit_signature_block_number": block, "validators": validators })).into_response()
+            }
+            Err(error) => oracle.refuse(&error),
+        }
+    };
+    oracle.spoiled(&fault, &line, answer).await
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -178,20 +235,82 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 impl Oracle {
-    async fn approve(self: &Arc<Self>, body: &Bytes, raw: &str, fault: &Fault) -> Result<Approval, NoApproval> {
+    fn fault(&self) -> Fault {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn spoiled(&self, fault: &Fault, line: &Line, answer: impl Future<Output = Response>) -> Response {
+        match fault.on_the_wire() {
+            Some(act) => spoil(act, line, &self.next.endpoint, answer).await,
+            None => answer.await,
+        }
+    }
+
+    fn refuse(&self, error: &NoApproval) -> Response {
+        let detail = with_causes(error);
+        self.record.write(|record| record.refusals.push(detail.clone()));
+        let status = match error {
+            NoApproval::Refused(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        tracing::debug!(oracle = %self.key.address(), detail, "not approved");
+        (status, Json(json!({ "detail": detail }))).into_response()
+    }
+
+    async fn members(&self, snapshot: &Snapshot) -> Result<Members, NoMembers> {
+        members::members(
+            &self.chain,
+            &self.documents,
+            snapshot,
+            &self.key.public_key(),
+            &self.at_start,
+        )
+        .await
+    }
+
+    /// The block of a vault's last rotation, and the indexes of validators whose exit signatures are outdated.
+    async fn signatures(&self, vault: &str) -> Result<(Option<u64>, Vec<u64>), NoApproval> {
+        let vault = parse_vault(vault).ok_or_else(|| Refusal::Malformed("no vault address".to_owned()))?;
+        let snapshot = self.chain.snapshot().await?;
+        if !self.chain.vault_registered(&snapshot, vault).await? {
+            return Err(Refusal::UnknownVault(vault).into());
+        }
+        let members = self.members(&snapshot).await?;
+        let mut outdated = outdated::shared_among_others(&self.documents, &snapshot, vault, &members.quorum).await?;
+        if !outdated.is_empty() {
+            let statuses = outdated::statuses(&self.client, &self.deployment.consensus_url, &outdated).await?;
+            outdated.retain(|_, key| statuses.get(key).is_some_and(|status| outdated::stays(status)));
+        }
+        Ok((snapshot.ledger.last_rotation(vault), outdated.into_keys().collect()))
+    }
+
+    async fn approve(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        body: &Bytes,
+        raw: &str,
+        fault: &Fault,
+    ) -> Result<Approval, NoApproval> {
+        let first = |record: &Entries| match purpose {
+            Purpose::Register => record.first_registration.clone(),
+            Purpose::Rotate => record.first_rotation.clone(),
+        };
         if *fault == Fault::Replayed
-            && let Some(earlier) = self.record.read(|record| record.first_honest.clone())
+            && let Some(earlier) = self.record.read(first)
         {
             return Ok(earlier);
         }
-        let (request, own) = self.check(body).await?;
-        let signatures = self.recover(&request, own).await?;
+        let checked = match purpose {
+            Purpose::Register => self.check_registration(body).await?,
+            Purpose::Rotate => self.check_rotation(body).await?,
+        };
+        let signatures = self.recover(&checked).await?;
         self.record.write(|record| record.exits.extend(signatures));
-        let ipfs_hash = self.store(&request).await?;
-        self.hook.run(request.hash, raw).await;
+        let ipfs_hash = self.store(checked.document).await?;
+        self.hook.run(checked.batch.hash, raw).await;
         let terms = fault.spoil_terms(Terms {
             ipfs_hash,
-            deadline: request.deadline,
+            deadline: checked.deadline,
         });
         let stranger = OracleKey::of_devnet(usize::MAX);
         let key = match fault {
@@ -199,11 +318,11 @@ impl Oracle {
             Fault::AnothersSignature => &self.next.key,
             _ => &self.key,
         };
-        let mut asked = (*request).clone();
-        if *fault == Fault::Replayed {
-            asked.deposit_root = B256::ZERO;
-        }
-        let signature = approval::sign(key, &self.deployment, &asked, &terms.ipfs_hash, terms.deadline);
+        let subject = match fault {
+            Fault::Replayed => checked.subject.of_another_time(),
+            _ => checked.subject,
+        };
+        let signature = subject.sign(key, &self.deployment, &terms.ipfs_hash, terms.deadline);
         let signature = signature.ok_or(NoApproval::Signature)?;
         Ok(Approval {
             ipfs_hash: terms.ipfs_hash,
@@ -212,44 +331,102 @@ impl Oracle {
         })
     }
 
-    /// Everything that can be judged without the other oracles; gives the request and this oracle's own shares.
-    async fn check(self: &Arc<Self>, body: &Bytes) -> Result<(Arc<Request>, Vec<FixedBytes<96>>), NoApproval> {
+    async fn check_registration(self: &Arc<Self>, body: &Bytes) -> Result<Checked, NoApproval> {
         let rules = &self.deployment;
-        let request = Request::parse(body, self.total, rules.validators_approval_batch_limit)?;
-        let keys: Vec<_> = request
-            .validators
-            .iter()
-            .map(|validator| validator.public_key)
-            .collect();
-        let facts = self.chain.facts(request.vault, &keys).await?;
-        let (oracle, request) = (self.clone(), Arc::new(request));
+        let snapshot = self.chain.snapshot().await?;
+        let members = self.members(&snapshot).await?;
+        let total = members.quorum.oracles.len();
+        let request = Request::parse(body, total, rules.validators_approval_batch_limit)?;
+        let keys: Vec<_> = request.batch.exits.iter().map(|exit| exit.public_key).collect();
+        let facts = self.chain.facts(&snapshot, request.vault, &keys).await?;
+        let oracle = self.clone();
         spawn_blocking(move || {
             let rules = &oracle.deployment;
-            checks::against_chain(&request, &facts, rules.signature_validity_period)?;
+            checks::against_chain(&request, &facts, members.since, rules.signature_validity_period)?;
             checks::deposit_data(&request, &facts, rules)?;
-            checks::public_shares(&request, rules.recover_threshold)?;
-            let own = checks::own_shares(&request, oracle.position, &oracle.key, rules)?;
-            Ok((request, own))
+            checks::public_shares(&request.batch, members.quorum.exit_signature_recover_threshold)?;
+            let own = checks::own_shares(&request.batch, &members, &oracle.key, rules)?;
+            let first_index = Some(request.validator_index);
+            Ok(Checked {
+                document: approval::document(&request.batch, request.vault, &members.quorum, first_index)?,
+                subject: Subject::Registration {
+                    deposit_root: request.deposit_root,
+                    vault: request.vault,
+                    validators: approval::records(&request).concat().into(),
+                },
+                deadline: request.deadline,
+                batch: Arc::new(request.batch),
+                members,
+                own,
+            })
+        })
+        .await?
+    }
+
+    async fn check_rotation(self: &Arc<Self>, body: &Bytes) -> Result<Checked, NoApproval> {
+        let rules = &self.deployment;
+        let snapshot = self.chain.snapshot().await?;
+        let members = self.members(&snapshot).await?;
+        let total = members.quorum.oracles.len();
+        let limit = rules.validators_exit_rotation_batch_limit;
+        let mut request = RotationRequest::parse(body, total, limit)?;
+        let vault = request.vault;
+        let facts = self.chain.rotation_facts(&snapshot, vault).await?;
+        checks::rotation(
+            &request,
+            &facts,
+            &snapshot,
+            members.since,
+            rules.signature_validity_period,
+        )?;
+        checks::find_validators(&mut request, &snapshot)?;
+        let wanted = request
+            .batch
+            .exits
+            .iter()
+            .map(|exit| (exit.index, exit.public_key))
+            .collect();
+        let statuses = outdated::statuses(&self.client, &rules.consensus_url, &wanted).await?;
+        let outdated = outdated::shared_among_others(&self.documents, &snapshot, vault, &members.quorum).await?;
+        checks::is_due(&request, &statuses, &outdated)?;
+        let oracle = self.clone();
+        spawn_blocking(move || {
+            let RotationRequest { batch, deadline, .. } = request;
+            checks::public_shares(&batch, members.quorum.exit_signature_recover_threshold)?;
+            let own = checks::own_shares(&batch, &members, &oracle.key, &oracle.deployment)?;
+            Ok(Checked {
+                document: approval::document(&batch, vault, &members.quorum, None)?,
+                subject: Subject::Rotation {
+                    vault,
+                    nonce: facts.nonce,
+                },
+                deadline,
+                batch: Arc::new(batch),
+                members,
+                own,
+            })
         })
         .await?
     }
 
     /// Trades shares with the other oracles until the exit signatures can be recovered, and verifies those.
-    async fn recover(
-        self: &Arc<Self>,
-        request: &Arc<Request>,
-        own: Vec<FixedBytes<96>>,
-    ) -> Result<Vec<RecoveredExit>, NoApproval> {
+    async fn recover(self: &Arc<Self>, checked: &Checked) -> Result<Vec<RecoveredExit>, NoApproval> {
+        let Checked {
+            members, batch, own, ..
+        } = checked;
         let message = PeerShares {
-            request: request.hash,
-            position: self.position,
+            request: batch.hash,
+            position: members.position,
             shares: own.clone(),
         };
-        let mut gathered = Gathered::from([(self.position, own)]);
-        let need = self.deployment.recover_threshold;
+        let mut gathered = Gathered::from([(members.position, own.clone())]);
+        let (total, need) = (
+            members.quorum.oracles.len(),
+            members.quorum.exit_signature_recover_threshold,
+        );
         let verify = |position, shares: Vec<FixedBytes<96>>| {
-            let (oracle, request) = (self.clone(), request.clone());
-            let valid = move || checks::shares_are_valid(&request, position, &shares, &oracle.deployment);
+            let (oracle, batch) = (self.clone(), batch.clone());
+            let valid = move || checks::shares_are_valid(&batch, position, &shares, &oracle.deployment);
             async { spawn_blocking(valid).await.unwrap_or(false) }
         };
         let gather = async {
@@ -257,15 +434,15 @@ impl Oracle {
             if self.hook.is_set() {
                 let deadline = start + CHECKS_WAIT;
                 self.exchange
-                    .gather(request.hash, &mut gathered, self.total, deadline, verify)
+                    .gather(batch.hash, &mut gathered, total, deadline, verify)
                     .await;
             }
             self.exchange
-                .gather(request.hash, &mut gathered, need, start + SHARES_WAIT, verify)
+                .gather(batch.hash, &mut gathered, need, start + SHARES_WAIT, verify)
                 .await;
         };
         // Both to the end: an oracle that has enough still owes its share to the others.
-        futures::join!(self.exchange.send(&message), gather);
+        futures::join!(self.exchange.send(&members.peers, &message), gather);
         if gathered.len() < need {
             return Err(Refusal::NotEnoughShards {
                 have: gathered.len(),
@@ -273,40 +450,12 @@ impl Oracle {
             }
             .into());
         }
-        let (oracle, request) = (self.clone(), request.clone());
-        Ok(spawn_blocking(move || oracle.combine(&request, &gathered)).await??)
-    }
-
-    fn combine(&self, request: &Request, gathered: &Gathered) -> Result<Vec<RecoveredExit>, Refusal> {
-        let need = self.deployment.recover_threshold;
-        let recover = |position: usize, public_key: FixedBytes<48>| {
-            let shares: Vec<_> = gathered
-                .iter()
-                .take(need)
-                .filter_map(|(oracle, shares)| shares.get(position).map(|share| (*oracle, *share)))
-                .collect();
-            let signature = shares::recover(&shares)?;
-            let root = checks::exit_root(request, position, &self.deployment);
-            let validator_index = request.validator_index.saturating_add(position as u64);
-            bls::verify(&public_key, root, &signature).then_some(RecoveredExit {
-                public_key,
-                validator_index,
-                signature,
-            })
-        };
-        request
-            .validators
-            .iter()
-            .enumerate()
-            .map(|(position, validator)| {
-                recover(position, validator.public_key).ok_or(Refusal::ExitSignature(position))
-            })
-            .collect()
+        let (oracle, batch) = (self.clone(), batch.clone());
+        Ok(spawn_blocking(move || combine(&batch, &gathered, need, &oracle.deployment)).await??)
     }
 
     /// Puts the document on the gateway, and makes sure that it is there under the CID the others will find.
-    async fn store(&self, request: &Request) -> Result<String, NoApproval> {
-        let document = approval::document(request)?;
+    async fn store(&self, document: Vec<u8>) -> Result<String, NoApproval> {
         let expected = ipfs::raw_cid(&document);
         #[derive(Deserialize)]
         struct Added {
@@ -321,3 +470,31 @@ impl Oracle {
         }
     }
 }
+
+/// The exit signature of each validator, from the shares of the first `need` oracles.
+fn combine(
+    batch: &Batch,
+    gathered: &Gathered,
+    need: usize,
+    deployment: &Deployment,
+) -> Result<Vec<RecoveredExit>, Refusal> {
+    let recover = |(position, exit): (usize, &SharedExit)| {
+        let shares = gathered.iter().take(need);
+        let shares: Vec<_> = shares
+            .filter_map(|(oracle, shares)| shares.get(position).map(|share| (*oracle, *share)))
+            .collect();
+        let root = checks::exit_root(exit.index, deployment);
+        shares::recover(&shares)
+            .filter(|signature| bls::verify(&exit.public_key, root, signature))
+            .map(|signature| RecoveredExit {
+                public_key: exit.public_key,
+                validator_index: exit.index,
+                signature,
+            })
+            .ok_or(Refusal::ExitSignature(position))
+    };
+    batch.exits.iter().enumerate().map(recover).collect()
+}
+
+/// Of the Keeper.
+const MAX_ORACLES: usize = 30;

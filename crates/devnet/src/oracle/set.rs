@@ -1,23 +1,26 @@
-//! All oracles of a network: started together, because each must know where the others listen.
+//! All oracles of a network: started together, and replaced one by one.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use alloy::primitives::Address;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     chain::ChainReader,
+    documents::Documents,
     exchange::Exchange,
-    fault::{Approval, Fault},
+    fault::Fault,
+    handle::{Control, OracleHandle},
     hook::BeforeReply,
     key::OracleKey,
+    members::{Members, Quorum},
     node::{NodeConfig, NodeOracle, NodeOracleError},
-    record::{Record, RecoveredExit},
+    record::Record,
     server::{Next, Oracle, router},
 };
 use crate::{
@@ -38,6 +41,12 @@ pub enum OracleSetError {
     /// The Node oracle failed.
     #[error(transparent)]
     Node(#[from] NodeOracleError),
+    /// Nobody is at a place that somebody is to be replaced at.
+    #[error("there is no oracle at place {position}, counted from 0")]
+    NoSuchOracle {
+        /// The place.
+        position: usize,
+    },
 }
 
 /// How to make the oracles.
@@ -66,10 +75,38 @@ pub struct NodeRuntime {
 #[derive(Debug)]
 pub struct OracleSet {
     deployment: Deployment,
-    handles: Vec<OracleHandle>,
-    node: Option<(NodeOracle, Address)>,
+    client: reqwest::Client,
+    documents: Arc<Documents>,
     before_reply: BeforeReply,
-    _tasks: JoinSet<()>,
+    state: Mutex<State>,
+}
+
+/// Who the oracles are, which changes.
+#[derive(Debug)]
+struct State {
+    handles: Vec<OracleHandle>,
+    /// Those that were replaced.
+    retired: Vec<OracleHandle>,
+    keys: Vec<OracleKey>,
+    node: Option<(NodeOracle, Address)>,
+    /// How many oracles there ever were.
+    ever: usize,
+    tasks: JoinSet<()>,
+}
+
+/// An oracle that is running and has no place among the others yet.
+#[derive(Debug)]
+pub struct Newcomer {
+    position: usize,
+    key: OracleKey,
+    handle: OracleHandle,
+}
+
+impl Newcomer {
+    /// Its address.
+    pub fn address(&self) -> Address {
+        self.handle.address()
+    }
 }
 
 impl OracleSet {
@@ -99,12 +136,12 @@ impl OracleSet {
         let mut node = None;
         let mut node_handle = None;
         if let (Some(runtime), Some(key)) = (runtime, keys.get(in_rust)) {
+            let oracles: Vec<_> = keys.iter().map(OracleKey::public_key).collect();
             let peers: Vec<_> = seats.iter().map(Seat::endpoints).collect();
             let config = NodeConfig {
                 deployment: &deployment,
                 key,
-                position: in_rust,
-                total,
+                oracles: &oracles,
                 peers: &peers,
             };
             let record = Arc::new(Record::default());
@@ -114,53 +151,133 @@ impl OracleSet {
             node = Some((process, key.address()));
         }
         let node_endpoint = node.as_ref().map(|(process, _)| vec![process.endpoint.clone()]);
-        let all: Vec<_> = seats.iter().map(Seat::endpoints).chain(node_endpoint).collect();
-        let before_reply = BeforeReply::default();
-        let mut tasks = JoinSet::new();
-        let mut handles = Vec::new();
-        for (position, seat) in seats.into_iter().enumerate() {
-            let others = all.iter().enumerate().filter(|(other, _)| *other != position);
-            let rpc = Rpc::new(client.clone(), deployment.execution_url.clone());
-            let oracle = Oracle {
-                key: seat.key.clone(),
-                position,
-                total,
-                deployment: deployment.clone(),
-                client: client.clone(),
-                chain: ChainReader::new(rpc, deployment.clone()),
-                exchange: Exchange::new(client.clone(), others.map(|(_, peer)| peer.clone()).collect()),
-                record: Arc::default(),
-                fault: Arc::default(),
-                hook: before_reply.clone(),
-                next: Next {
-                    key: keys.get((position + 1) % total).unwrap_or(&seat.key).clone(),
-                    endpoint: all
-                        .get((position + 1) % total)
-                        .and_then(|peer| peer.first())
-                        .cloned()
-                        .unwrap_or_default(),
-                },
-            };
-            handles.push(seat.serve(oracle, &mut tasks));
-        }
-        handles.extend(node_handle);
-        Ok(Self {
+        let endpoints = seats.iter().map(Seat::endpoints).chain(node_endpoint);
+        let all: Vec<(OracleKey, Vec<String>)> = keys.iter().cloned().zip(endpoints).collect();
+        let set = Self {
+            documents: Arc::new(Documents::new(client.clone(), deployment.ipfs_url.clone())),
             deployment,
-            handles,
-            node,
-            before_reply,
-            _tasks: tasks,
-        })
+            client,
+            before_reply: BeforeReply::default(),
+            state: Mutex::new(State {
+                handles: Vec::new(),
+                retired: Vec::new(),
+                keys,
+                node,
+                ever: total,
+                tasks: JoinSet::new(),
+            }),
+        };
+        {
+            let mut state = set.state();
+            for (position, seat) in seats.into_iter().enumerate() {
+                let oracle = set.oracle(&seat, position, &all);
+                let handle = seat.serve(oracle, &mut state.tasks);
+                state.handles.push(handle);
+            }
+            state.handles.extend(node_handle);
+        }
+        Ok(set)
     }
 
-    /// The oracles in the order of the config, the Node oracle last.
-    pub fn handles(&self) -> &[OracleHandle] {
-        &self.handles
+    /// The oracle that sits at `position` of `all`, who are known by key and endpoints.
+    fn oracle(&self, seat: &Seat, position: usize, all: &[(OracleKey, Vec<String>)]) -> Oracle {
+        let rpc = Rpc::new(self.client.clone(), self.deployment.execution_url.clone());
+        let others = all.iter().enumerate().filter(|(other, _)| *other != position);
+        let at_start = Members {
+            quorum: Quorum {
+                oracles: all.iter().map(|(key, _)| key.public_key()).collect(),
+                exit_signature_recover_threshold: self.deployment.recover_threshold,
+            },
+            position,
+            peers: others.map(|(_, (_, endpoints))| endpoints.clone()).collect(),
+            since: 0,
+        };
+        let next = all.get((position + 1) % all.len());
+        Oracle {
+            key: seat.key.clone(),
+            at_start,
+            deployment: self.deployment.clone(),
+            client: self.client.clone(),
+            chain: ChainReader::new(rpc, self.deployment.clone()),
+            documents: self.documents.clone(),
+            exchange: Exchange::new(self.client.clone()),
+            record: Arc::default(),
+            fault: Arc::default(),
+            hook: self.before_reply.clone(),
+            next: Next {
+                key: next.map_or(&seat.key, |(key, _)| key).clone(),
+                endpoint: next
+                    .and_then(|(_, endpoints)| endpoints.first())
+                    .cloned()
+                    .unwrap_or_default(),
+            },
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an oracle, with a key that none had before, for the place of another: it is one of the oracles when the
+    /// Keeper and a config say so. It has as many endpoints as the other.
+    ///
+    /// # Errors
+    ///
+    /// There is no such place, or no port to listen on.
+    pub async fn newcomer(&self, position: usize) -> Result<Newcomer, OracleSetError> {
+        let handles = self.handles();
+        let replaced = handles.get(position).ok_or(OracleSetError::NoSuchOracle { position })?;
+        let key = {
+            let mut state = self.state();
+            state.ever += 1;
+            OracleKey::of_devnet(state.ever - 1)
+        };
+        let seat = Seat::take(&key, replaced.endpoints().len()).await?;
+        let mut state = self.state();
+        let endpoints = handles.iter().map(|handle| handle.endpoints().to_vec());
+        let mut all: Vec<_> = state.keys.iter().cloned().zip(endpoints).collect();
+        if let Some(place) = all.get_mut(position) {
+            *place = (key.clone(), seat.endpoints());
+        }
+        let oracle = self.oracle(&seat, position, &all);
+        let handle = seat.serve(oracle, &mut state.tasks);
+        Ok(Newcomer { position, key, handle })
+    }
+
+    /// Gives a newcomer its place; who was there is down from now on.
+    pub fn seat(&self, newcomer: Newcomer) {
+        let Newcomer { position, key, handle } = newcomer;
+        let mut state = self.state();
+        let place = state.handles.get_mut(position);
+        if let Some(replaced) = place.map(|place| std::mem::replace(place, handle)) {
+            replaced.set_fault(Fault::Down);
+            state.retired.push(replaced);
+        }
+        let place = state.keys.get_mut(position);
+        let replaced = place.map(|place| std::mem::replace(place, key).address());
+        if state.node_address() == replaced {
+            state.node = None;
+        }
+    }
+
+    /// The oracles in the order of the config. The Node oracle is the last, until it is replaced.
+    pub fn handles(&self) -> Vec<OracleHandle> {
+        self.state().handles.clone()
+    }
+
+    /// The oracles that were replaced, in the order in which they were.
+    pub fn retired(&self) -> Vec<OracleHandle> {
+        self.state().retired.clone()
+    }
+
+    /// The keys of the present ones, in their order.
+    pub fn keys(&self) -> Vec<OracleKey> {
+        self.state().keys.clone()
     }
 
     /// The Node oracle's address, if there is one.
     pub fn node_address(&self) -> Option<Address> {
-        self.node.as_ref().map(|(_, address)| *address)
+        self.state().node_address()
     }
 
     /// The moment before the Rust oracles answer.
@@ -168,10 +285,29 @@ impl OracleSet {
         &self.before_reply
     }
 
+    /// Tells the Rust oracles what a CID stands for that is going to be announced.
+    pub(crate) fn know_config(&self, cid: &str, config: &Value) {
+        if let Ok(config) = serde_json::from_value(config.clone()) {
+            self.documents.know_config(cid, config);
+        }
+    }
+
+    /// The protocol config with a newcomer at its place.
+    pub fn protocol_config_with(&self, newcomer: &Newcomer) -> Value {
+        let mut handles = self.handles();
+        if let Some(place) = handles.get_mut(newcomer.position) {
+            *place = newcomer.handle.clone();
+        }
+        self.config_of(&handles)
+    }
+
     /// The protocol config that names these oracles (original-v1, 5.3; live-protocol, C.4).
     pub fn protocol_config(&self) -> Value {
-        let oracles: Vec<Value> = self
-            .handles
+        self.config_of(&self.handles())
+    }
+
+    fn config_of(&self, handles: &[OracleHandle]) -> Value {
+        let oracles: Vec<Value> = handles
             .iter()
             .map(|oracle| json!({ "public_key": oracle.public_key(), "endpoints": oracle.endpoints() }))
             .collect();
@@ -180,7 +316,7 @@ impl OracleSet {
             "exit_signature_recover_threshold": self.deployment.recover_threshold,
             "signature_validity_period": self.deployment.signature_validity_period,
             "validators_approval_batch_limit": self.deployment.validators_approval_batch_limit,
-            "validators_exit_rotation_batch_limit": 100,
+            "validators_exit_rotation_batch_limit": self.deployment.validators_exit_rotation_batch_limit,
             "exit_signature_epoch": self.deployment.capella_epoch,
             "supported_relays": [],
             "vault_max_fee": 1500,
@@ -197,92 +333,9 @@ impl OracleSet {
     }
 }
 
-/// An oracle as tests see it.
-#[derive(Debug, Clone)]
-pub struct OracleHandle {
-    address: Address,
-    public_key: String,
-    endpoints: Vec<String>,
-    record: Arc<Record>,
-    control: Control,
-}
-
-/// How a fault reaches an oracle.
-#[derive(Debug, Clone)]
-enum Control {
-    Task {
-        fault: Arc<Mutex<Fault>>,
-        doors: Vec<Arc<Door>>,
-    },
-    Process(mpsc::UnboundedSender<Fault>),
-}
-
-impl OracleHandle {
-    fn new(key: &OracleKey, endpoints: Vec<String>, record: Arc<Record>, control: Control) -> Self {
-        Self {
-            address: key.address(),
-            public_key: key.public_key(),
-            endpoints,
-            record,
-            control,
-        }
-    }
-
-    /// The address the Keeper knows it by.
-    pub fn address(&self) -> Address {
-        self.address
-    }
-
-    /// Its public key as in the protocol config.
-    pub fn public_key(&self) -> &str {
-        &self.public_key
-    }
-
-    /// Its replicas.
-    pub fn endpoints(&self) -> &[String] {
-        &self.endpoints
-    }
-
-    /// The bodies of the requests it got, also of those it refused.
-    pub fn requests(&self) -> Vec<String> {
-        self.record.read(|record| record.requests.clone())
-    }
-
-    /// What it approved.
-    pub fn approvals(&self) -> Vec<Approval> {
-        self.record.read(|record| record.approvals.clone())
-    }
-
-    /// The reasons it gave for its refusals.
-    pub fn refusals(&self) -> Vec<String> {
-        self.record.read(|record| record.refusals.clone())
-    }
-
-    /// The exit signatures it recovered.
-    pub fn recovered_exits(&self) -> Vec<RecoveredExit> {
-        self.record.read(|record| record.exits.clone())
-    }
-
-    /// Makes it misbehave from the next request on. The Node oracle knows `None`, `Down` and `Refuse`, a moment later.
-    pub fn set_fault(&self, fault: Fault) {
-        match &self.control {
-            Control::Task { fault: current, doors } => {
-                doors.iter().for_each(|door| door.set_closed(fault == Fault::Down));
-                *current.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-            }
-            // The process is gone only when the whole set is.
-            Control::Process(faults) => drop(faults.send(fault)),
-        }
-    }
-
-    /// Closes or opens one of its endpoints, by its place among [`OracleHandle::endpoints`]. The Node oracle has only
-    /// one: use [`Fault::Down`] there.
-    pub fn set_endpoint_down(&self, endpoint: usize, down: bool) {
-        if let Control::Task { doors, .. } = &self.control
-            && let Some(door) = doors.get(endpoint)
-        {
-            door.set_closed(down);
-        }
+impl State {
+    fn node_address(&self) -> Option<Address> {
+        self.node.as_ref().map(|(_, address)| *address)
     }
 }
 

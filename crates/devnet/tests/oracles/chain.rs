@@ -26,6 +26,7 @@ sol! {
     event DepositEvent(bytes pubkey, bytes withdrawal_credentials, bytes amount, bytes signature, bytes index);
 }
 
+pub const KEEPER: Address = Address::repeat_byte(1);
 pub const FORK_VERSION: FixedBytes<4> = FixedBytes([0x10, 0x00, 0x09, 0x99]);
 
 #[derive(Default)]
@@ -87,6 +88,8 @@ impl ChainState {
                 let data: Bytes = params[0]["data"].as_str().unwrap().parse().unwrap();
                 self.call(&data)
             }
+            // The Keeper of these tests is a stranger to events: the oracles are those they were started as.
+            "eth_getLogs" if params[0]["address"] == json!(KEEPER) => json!([]),
             "eth_getLogs" => {
                 let bound = |name: &str| -> u64 {
                     let text = params[0][name].as_str().unwrap();

@@ -79,7 +79,8 @@ async fn an_answer_can_go_wrong_on_the_wire_and_every_mode_has_a_name() {
     let request = net.draft([1]).build();
     // All are asked at once, because none recovers an exit alone; the answer of the first is what is looked at.
     let post = async || {
-        let each = net.oracles.handles().iter().map(|oracle| {
+        let handles = net.oracles.handles();
+        let each = handles.iter().map(|oracle| {
             let request = net.client.post(&oracle.endpoints()[0]).json(&request);
             request.send()
         });

@@ -164,26 +164,12 @@ pub struct Draft<'a> {
 
 impl Draft<'_> {
     pub fn exit_root(&self, validator_index: u64) -> B256 {
-        let network = self.deployment;
-        ssz::exit_signing_root(
-            network.capella_epoch,
-            validator_index,
-            network.capella_fork_version,
-            network.genesis_validators_root,
-        )
+        exit_root(self.deployment, validator_index)
     }
 
-    /// The shares of the validator at `position` of the batch, sealed, with their public keys.
+    /// The shares of a validator's exit, sealed, with their public keys.
     pub fn shares(&self, key: &ValidatorKey, others: &[&str], validator_index: u64) -> (Value, Value) {
-        let shares = key.split(others, self.oracles.len());
-        let root = self.exit_root(validator_index);
-        let seal = |(share, oracle): (&ValidatorKey, &OracleKey)| {
-            let receiver = hex::decode(format!("04{}", &oracle.public_key()[2..])).unwrap();
-            hex::encode_prefixed(ecies::encrypt(&receiver, share.sign(root).as_slice()).unwrap())
-        };
-        let public: Vec<_> = shares.iter().map(ValidatorKey::public_key).collect();
-        let sealed: Vec<_> = shares.iter().zip(self.oracles).map(seal).collect();
-        (json!(public), json!(sealed))
+        shares(self.deployment, self.oracles, key, others, validator_index)
     }
 
     pub fn build(&self) -> Value {
@@ -215,4 +201,32 @@ impl Draft<'_> {
             "validators_manager_signature": null,
         })
     }
+}
+
+pub fn exit_root(network: &Deployment, validator_index: u64) -> B256 {
+    ssz::exit_signing_root(
+        network.capella_epoch,
+        validator_index,
+        network.capella_fork_version,
+        network.genesis_validators_root,
+    )
+}
+
+/// The public keys of shares of a validator's exit, and the shares, each sealed to its oracle.
+pub fn shares(
+    network: &Deployment,
+    oracles: &[OracleKey],
+    key: &ValidatorKey,
+    others: &[&str],
+    validator_index: u64,
+) -> (Value, Value) {
+    let shares = key.split(others, oracles.len());
+    let root = exit_root(network, validator_index);
+    let seal = |(share, oracle): (&ValidatorKey, &OracleKey)| {
+        let receiver = hex::decode(format!("04{}", &oracle.public_key()[2..])).unwrap();
+        hex::encode_prefixed(ecies::encrypt(&receiver, share.sign(root).as_slice()).unwrap())
+    };
+    let public: Vec<_> = shares.iter().map(ValidatorKey::public_key).collect();
+    let sealed: Vec<_> = shares.iter().zip(oracles).map(seal).collect();
+    (json!(public), json!(sealed))
 }

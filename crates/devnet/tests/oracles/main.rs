@@ -13,6 +13,7 @@ mod faults;
 mod kit;
 mod on_devnet;
 mod refusals;
+mod rotation;
 
 use std::{
     sync::{Arc, Mutex},
@@ -92,7 +93,7 @@ impl Network {
             genesis_fork_version: FORK_VERSION,
             capella_fork_version: FixedBytes([0x40, 0x00, 0x09, 0x99]),
             capella_epoch: 3,
-            keeper: Address::repeat_byte(1),
+            keeper: chain::KEEPER,
             deposit_contract: Address::repeat_byte(2),
             deposit_data_registry: Address::repeat_byte(3),
             vaults_registry: Address::repeat_byte(4),
@@ -103,6 +104,7 @@ impl Network {
             recover_threshold: RECOVER_THRESHOLD,
             signature_validity_period: VALIDITY,
             validators_approval_batch_limit: BATCH_LIMIT,
+            validators_exit_rotation_batch_limit: BATCH_LIMIT,
         };
         let directory = tempfile::tempdir().unwrap();
         let keys: Vec<_> = (0..ORACLES).map(OracleKey::of_devnet).collect();
@@ -177,8 +179,8 @@ impl Network {
         }
     }
 
-    fn handle(&self, position: usize) -> &OracleHandle {
-        &self.oracles.handles()[position]
+    fn handle(&self, position: usize) -> OracleHandle {
+        self.oracles.handles().swap_remove(position)
     }
 }
 

@@ -12,7 +12,7 @@ use sw_devnet::{
 
 use crate::kit::{DepositData, Draft};
 
-const ALL: usize = 5;
+pub const ALL: usize = 5;
 
 #[tokio::test]
 async fn one_validator_and_then_two_are_registered_with_the_approval_of_all_oracles() {
@@ -29,9 +29,10 @@ async fn one_validator_and_then_two_are_registered_with_the_approval_of_all_orac
     devnet.foreign_deposit().await.unwrap();
     devnet.invalid_deposit().await.unwrap();
 
-    register(&devnet, &data, &[0], 1).await;
+    let oracles: Vec<_> = (0..ALL).map(OracleKey::of_devnet).collect();
+    register(&devnet, &data, &oracles, &[0], 1).await;
     devnet.foreign_deposit().await.unwrap();
-    register(&devnet, &data, &[1, 2], 3).await;
+    register(&devnet, &data, &oracles, &[1, 2], 3).await;
 
     let registered = devnet.registered(vault).await.unwrap();
     let keys: Vec<String> = data.keys[..3].iter().map(|key| key.public_key().to_string()).collect();
@@ -49,7 +50,14 @@ async fn one_validator_and_then_two_are_registered_with_the_approval_of_all_orac
     }
 }
 
-async fn register(devnet: &Devnet, data: &DepositData, indexes: &[usize], validator_index: u64) {
+/// Registers validators with the approval of all `oracles`.
+pub async fn register(
+    devnet: &Devnet,
+    data: &DepositData,
+    oracles: &[OracleKey],
+    indexes: &[usize],
+    validator_index: u64,
+) {
     let (deployment, vault) = (devnet.deployment(), devnet.vault());
     let chain = devnet.chain();
     let head = chain.rpc().block(None).await.unwrap().unwrap();
@@ -57,7 +65,7 @@ async fn register(devnet: &Devnet, data: &DepositData, indexes: &[usize], valida
     let draft = Draft {
         deployment,
         data,
-        oracles: &(0..ALL).map(OracleKey::of_devnet).collect::<Vec<_>>(),
+        oracles,
         vault,
         indexes: indexes.to_vec(),
         validator_index,
@@ -66,7 +74,8 @@ async fn register(devnet: &Devnet, data: &DepositData, indexes: &[usize], valida
     };
     let body = draft.build().to_string();
     let client = sw_devnet::http::loopback_client(std::time::Duration::from_secs(30)).unwrap();
-    let answers = join_all(devnet.oracles().iter().map(async |oracle| {
+    let asked = devnet.oracles();
+    let answers = join_all(asked.iter().map(async |oracle| {
         let answer = client
             .post(&oracle.endpoints()[0])
             .body(body.clone())
