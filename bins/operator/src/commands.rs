@@ -10,6 +10,7 @@ mod merge_deposit_data;
 mod network;
 mod recover;
 pub(crate) mod start;
+mod validators_exit;
 
 use std::{
     env,
@@ -92,6 +93,7 @@ enum Command {
     Recover(Box<recover::Args>),
     #[command(alias = "start-local")]
     Start(Box<start::Args>),
+    ValidatorsExit(Box<validators_exit::Args>),
     Network(network::Args),
 }
 
@@ -127,6 +129,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, CliError> {
         Command::DepositData(args) => deposit_data::run(args, ui),
         Command::Recover(args) => recover::run(*args, ui),
         Command::Start(args) => return start::run(*args, cli.global.verbose, ui),
+        Command::ValidatorsExit(args) => validators_exit::run(*args, ui),
         Command::Network(args) => network::run(args, ui),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -17,8 +17,10 @@ pub(crate) enum Kind {
     Unsafe,
     /// Some of it is done, nothing is lost, and running it again is safe.
     PartlyDone,
-    /// The person stopped it at a prompt.
+    /// The person stopped it.
     Interrupted,
+    /// It was told to end, by a signal.
+    Terminated,
     /// A bug of ours, caught.
     Bug,
 }
@@ -32,6 +34,7 @@ impl Kind {
             Self::Unsafe => 6,
             Self::PartlyDone => 7,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
             Self::Bug => BUG,
         }
     }
@@ -138,8 +141,9 @@ mod tests {
             Kind::Unsafe,
             Kind::PartlyDone,
             Kind::Interrupted,
+            Kind::Terminated,
             Kind::Bug,
         ];
-        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 4, 6, 7, 130, 70]);
+        assert_eq!(kinds.map(Kind::exit_code), [1, 2, 4, 6, 7, 130, 143, 70]);
     }
 }

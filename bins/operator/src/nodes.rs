@@ -1,6 +1,6 @@
 //! Nodes that a command asks when they are named: those that cannot be used are said once, before anything is read.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use reqwest::redirect::Policy;
 use sw_chain_client::{
@@ -13,7 +13,7 @@ use crate::{
     config::EndpointParser,
     error::{CliError, Kind},
     jwt::JwtArgs,
-    ui::Ui,
+    ui::{Question, Ui},
     wiring::http_client,
 };
 
@@ -156,6 +156,20 @@ impl NodeCheck<'_> {
     }
 }
 
+/// The endpoints that were given, or an answer with them.
+pub(crate) fn endpoints(
+    given: Vec<RedactedUrl>,
+    question: Question<'_>,
+    ui: &Ui,
+) -> Result<Vec<RedactedUrl>, CliError> {
+    let given = Some(given).filter(|given| !given.is_empty());
+    ui.answer(given, question, |text| {
+        text.split(',')
+            .map(|url| RedactedUrl::from_str(url.trim()))
+            .collect::<Result<Vec<_>, _>>()
+    })
+}
+
 /// Refuses a pair of nodes of which one fell behind, or follows another chain: it does not know what happened since.
 pub(crate) async fn check_same_chain(execution: &ExecutionClient, consensus: &ConsensusClient) -> Result<(), CliError> {
     let finalized = consensus.finalized().await.map_err(|error| unanswered(&error))?;
@@ -246,4 +260,4 @@ fn other_network(
 
 pub(crate) const NOTHING_CHANGED: &str = "nothing was changed; run this again, or name other nodes";
 /// A person waits: what does not answer for so long is named.
-const RETRY_BUDGET: Duration = Duration::from_secs(20);
+pub(crate) const RETRY_BUDGET: Duration = Duration::from_secs(20);

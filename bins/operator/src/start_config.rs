@@ -32,6 +32,18 @@ pub(crate) struct NetworkChoice {
     pub(crate) network_config: Option<PathBuf>,
 }
 
+impl NetworkChoice {
+    /// The network that was named, or else that of the vault.
+    pub(crate) fn resolve(&self, directory: &VaultDir) -> Result<NetworkSpec, CliError> {
+        only_one(self.network, self.network_config.as_deref())?;
+        match (self.network, &self.network_config) {
+            (Some(network), _) => Ok(network.spec()),
+            (None, Some(path)) => network_from_path(path),
+            (None, None) => Ok(load_vault(directory)?.1),
+        }
+    }
+}
+
 /// Everything `start` needs to know before it opens anything.
 pub(crate) struct StartConfig {
     pub(crate) vault: Address,
@@ -79,12 +91,7 @@ impl StartConfig {
     pub(crate) fn resolve(args: Args, ui: &Ui) -> Result<Self, CliError> {
         refuse_if_registering_is_off()?;
         let (vault, directory) = args.vault.resolve("Enter your vault address", ui)?;
-        only_one(args.network.network, args.network.network_config.as_deref())?;
-        let network = match (args.network.network, &args.network.network_config) {
-            (Some(network), _) => network.spec(),
-            (None, Some(path)) => network_from_path(path)?,
-            (None, None) => load_vault(&directory)?.1,
-        };
+        let network = args.network.resolve(&directory)?;
         let max_fee_gwei = args.max_fee_per_gas_gwei.unwrap_or(network.max_fee_per_gas_gwei);
         let jwt_secret = args.jwt.resolve()?;
         refuse_too_high_a_quorum(args.execution_quorum, &args.execution_endpoints)?;

@@ -1,15 +1,10 @@
 //! The consensus chain through the Beacon API of several nodes.
 
-use std::{
-    collections::BTreeSet,
-    convert::Infallible,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use futures::future::join_all;
-use sw_spec::{Epoch, ForkVersion, Gwei, NetworkSpec, PublicKeyBytes, RedactedUrl, Slot};
+use sw_spec::{Epoch, ForkVersion, Gwei, NetworkSpec, PublicKeyBytes, RedactedUrl, Slot, ValidatorStatus};
 
 use crate::{
     EndpointFailure, EndpointFault,
@@ -17,10 +12,14 @@ use crate::{
 };
 use beacon::Beacon;
 
-#[cfg(feature = "fuzzing")]
-pub(crate) use beacon::readable_as;
+pub use exits::{ExitOutcome, ExitRefusal, ExitSeen};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use answers::readable_as;
+
+mod answers;
 mod beacon;
+mod exits;
 
 /// Limits of a [`ConsensusClient`].
 #[derive(Debug, Clone)]
@@ -139,14 +138,66 @@ pub struct BeaconValidator {
     pub public_key: PublicKeyBytes,
     /// What it has.
     pub balance: Gwei,
-    /// Its state in life: `pending_queued`, `active_ongoing`, `exited_unslashed` and so on.
-    pub status: String,
+    /// What it is rewarded and penalised for.
+    pub effective_balance: Gwei,
+    /// Its state in life.
+    pub status: ValidatorStatus,
+    /// Whether it was slashed.
+    pub slashed: bool,
     /// Where its stake is paid out.
     pub withdrawal_credentials: B256,
     /// From when it validates; the far future while it is not decided.
     pub activation_epoch: Epoch,
     /// From when it does not any more; the far future while it is not decided.
     pub exit_epoch: Epoch,
+    /// From when its stake can be paid out; the far future while it is not decided.
+    pub withdrawable_epoch: Epoch,
+}
+
+/// The constants of a chain that exits depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeaconSpec {
+    /// What exits are signed under, for ever (EIP-7044).
+    pub capella_fork_version: ForkVersion,
+    /// From when exits have been signed so.
+    pub capella_fork_epoch: Epoch,
+    /// `SHARD_COMMITTEE_PERIOD`: for how many epochs a validator must have been active before it may leave.
+    pub shard_committee_period: u64,
+    /// Slots of an epoch; at least one.
+    pub slots_per_epoch: u64,
+    /// Seconds of a slot; at least one.
+    pub seconds_per_slot: u64,
+}
+
+/// The fork that a chain is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork {
+    /// The version before it.
+    pub previous_version: ForkVersion,
+    /// Its version.
+    pub current_version: ForkVersion,
+    /// When it began.
+    pub epoch: Epoch,
+}
+
+/// A point of the chain that validators vote for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The root of its block; zero at genesis.
+    pub root: B256,
+}
+
+/// How far a chain is settled, at its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finality {
+    /// What was justified before.
+    pub previous_justified: Checkpoint,
+    /// What is justified.
+    pub current_justified: Checkpoint,
+    /// What cannot be undone.
+    pub finalized: Checkpoint,
 }
 
 /// A read of the consensus chain that gave no answer.
@@ -177,18 +228,8 @@ impl ConsensusClient {
     /// A client of these endpoints, the preferred one first. `client` should not follow redirects.
     pub fn new(client: reqwest::Client, endpoints: Vec<RedactedUrl>, options: ConsensusOptions) -> Self {
         let nodes = endpoints.into_iter().map(|url| {
-            let (timeout, limit) = (options.request_timeout, options.body_limit);
-            (
-                url.clone(),
-                Beacon {
-                    client: client.clone(),
-                    url,
-                    timeout,
-                    limit,
-                    expected: options.genesis,
-                    is_checked: AtomicBool::new(false),
-                },
-            )
+            let beacon = Beacon::new(client.clone(), url.clone(), &options);
+            (url, beacon)
         });
         Self {
             endpoints: Arc::new(Endpoints::new(nodes, options.retry_budget)),
@@ -236,15 +277,8 @@ impl ConsensusClient {
     /// When no endpoint is.
     pub async fn head_slot(&self) -> Result<Slot, ConsensusError> {
         self.first_answer(async |beacon| {
-            let said = beacon.syncing().await?;
-            match said {
-                _ if said.is_syncing => Err(EndpointFault::Syncing),
-                _ if said.is_optimistic => Err(EndpointFault::Optimistic),
-                _ if said.el_offline => Err(EndpointFault::ExecutionOffline),
-                said => said
-                    .head_slot
-                    .ok_or_else(|| EndpointFault::Malformed("no head".to_owned())),
-            }
+            let head = beacon.ready().await?.head_slot;
+            head.ok_or_else(|| EndpointFault::Malformed("no head".to_owned()))
         })
         .await
     }
@@ -280,10 +314,49 @@ impl ConsensusClient {
     /// When no endpoint answers.
     pub async fn validators(&self, keys: &[PublicKeyBytes]) -> Result<Vec<BeaconValidator>, ConsensusError> {
         let mut validators = Vec::new();
-        for keys in keys.chunks(KEYS_A_REQUEST) {
+        for keys in distinct(keys).chunks(KEYS_A_REQUEST) {
             validators.extend(self.first_answer(async |beacon| beacon.validators(keys).await).await?);
         }
         Ok(validators)
+    }
+
+    /// The same by index.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn validators_by_index(&self, indexes: &[u64]) -> Result<Vec<BeaconValidator>, ConsensusError> {
+        let mut validators = Vec::new();
+        for indexes in distinct(indexes).chunks(INDICES_A_REQUEST) {
+            validators.extend(
+                self.first_answer(async |beacon| beacon.validators_by_index(indexes).await)
+                    .await?,
+            );
+        }
+        Ok(validators)
+    }
+
+    /// The constants of the chain that exits depend on.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn chain_spec(&self) -> Result<BeaconSpec, ConsensusError> {
+        self.first_answer(async |beacon| beacon.spec().await).await
+    }
+
+    /// The fork that the chain is in at its head.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn fork(&self) -> Result<Fork, ConsensusError> {
+        self.first_answer(async |beacon| beacon.fork().await).await
+    }
+
+    /// How far the chain is settled at its head.
+    ///
+    /// # Errors
+    /// When no endpoint answers.
+    pub async fn finality(&self) -> Result<Finality, ConsensusError> {
+        self.first_answer(async |beacon| beacon.finality().await).await
     }
 
     /// Those of the validators, by their index, that any endpoint has seen at work in an epoch.
@@ -355,6 +428,11 @@ impl ConsensusStatus {
             error: None,
         }
     }
+}
+
+/// Some nodes refuse to be asked for one twice, and some answer twice.
+fn distinct<T: Copy + Ord>(asked: &[T]) -> Vec<T> {
+    asked.iter().copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 const KEYS_A_REQUEST: usize = 1000;

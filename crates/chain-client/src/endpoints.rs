@@ -101,6 +101,26 @@ impl<C> Endpoints<C> {
         }
     }
 
+    /// Those that do not rest, in their order.
+    pub(crate) fn to_be_asked(&self) -> impl Iterator<Item = &Arc<Endpoint<C>>> {
+        self.in_order().into_iter().filter(|endpoint| endpoint.is_rested())
+    }
+
+    /// When the next of them can be asked again.
+    pub(crate) fn next_rested(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let rests = self
+            .members
+            .iter()
+            .map(|endpoint| endpoint.rests_until().unwrap_or(now));
+        rests.min().map(|next| next.max(now))
+    }
+
+    /// Until when a call that begins now may try.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.budget
+    }
+
     /// Asks one endpoint after the other, and then all over again, until one answers or the budget of time is used up.
     pub(crate) async fn first_answer<T, E, F>(
         &self,
@@ -109,9 +129,9 @@ impl<C> Endpoints<C> {
     where
         F: Future<Output = Result<T, Failed<E>>>,
     {
-        let deadline = Instant::now() + self.budget;
+        let deadline = self.deadline();
         loop {
-            for endpoint in self.in_order().into_iter().filter(|endpoint| endpoint.is_rested()) {
+            for endpoint in self.to_be_asked() {
                 match ask(Arc::clone(endpoint)).await {
                     Ok(answer) => {
                         endpoint.succeeded();
@@ -126,14 +146,8 @@ impl<C> Endpoints<C> {
                     }
                 }
             }
-            let now = Instant::now();
-            let next = self
-                .members
-                .iter()
-                .map(|endpoint| endpoint.rests_until().unwrap_or(now))
-                .min();
-            match next {
-                Some(next) if next.max(now) < deadline => tokio::time::sleep_until(next).await,
+            match self.next_rested() {
+                Some(next) if next < deadline => tokio::time::sleep_until(next).await,
                 _ => return Err(NoAnswer::Unavailable(self.failures())),
             }
         }

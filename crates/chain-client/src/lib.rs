@@ -37,8 +37,8 @@ pub use alloy_primitives::{
 pub use block::{BlockRef, Receipt};
 pub use calls::{Call, HarvestParams, KeeperParams};
 pub use consensus::{
-    BeaconDepositContract, BeaconValidator, ConsensusClient, ConsensusError, ConsensusOptions, ConsensusStatus,
-    ExpectedGenesis, FinalizedBlock, Genesis,
+    BeaconDepositContract, BeaconSpec, BeaconValidator, Checkpoint, ConsensusClient, ConsensusError, ConsensusOptions,
+    ConsensusStatus, ExitOutcome, ExitRefusal, ExitSeen, ExpectedGenesis, Finality, FinalizedBlock, Fork, Genesis,
 };
 pub use deposits::{DepositTotals, OutOfPlace, fold_deposits};
 pub use endpoints::EndpointFailure;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::{Node, Reply, http_client};
 use sw_chain_client::{Address, B256, ConsensusClient, ConsensusOptions, EndpointFault, ExpectedGenesis};
-use sw_spec::{Epoch, ForkVersion, Gwei, Network, PublicKeyBytes, Slot};
+use sw_spec::{Epoch, ForkVersion, Gwei, Network, PublicKeyBytes, Slot, ValidatorStatus};
 
 fn consensus(nodes: &[&Node]) -> ConsensusClient {
     let options = ConsensusOptions {
@@ -213,8 +213,8 @@ async fn validators_are_asked_for_by_post() {
         (7, keys[1], Gwei(32_000_000_001))
     );
     assert_eq!(
-        (found[0].status.as_str(), found[0].exit_epoch),
-        ("active_ongoing", Epoch(u64::MAX))
+        (found[0].status, found[0].exit_epoch),
+        (ValidatorStatus::ActiveOngoing, Epoch(u64::MAX))
     );
     assert_eq!(consensus(&[&node]).validators(&[]).await.unwrap(), []);
 }
@@ -230,7 +230,7 @@ async fn a_node_without_post_is_asked_in_urls_of_a_bearable_length() {
         let ids = request.split(['?', '&']).filter_map(|part| part.strip_prefix("id="));
         let found: Vec<_> = ids
             .map(|id| id.parse().unwrap())
-            .map(|key: PublicKeyBytes| validator(&key, 1))
+            .map(|key: PublicKeyBytes| validator(&key, key.0[0].into()))
             .collect();
         Reply::Result(json!({"data": found}))
     })

@@ -25,6 +25,11 @@ pub struct DevnetConfig {
     pub seconds_per_slot: u64,
     /// Slots of an epoch.
     pub slots_per_epoch: u64,
+    /// `SHARD_COMMITTEE_PERIOD`: epochs that a validator must have been active for before it may leave; 256 on mainnet.
+    pub shard_committee_period: u64,
+    /// `MAX_SEED_LOOKAHEAD`: a validator leaves this many epochs, and one, after the epoch of the block that holds its exit; 4, as
+    /// on mainnet, unless it is set.
+    pub max_seed_lookahead: u64,
     /// Most validators of one approval.
     pub batch_limit: usize,
     /// Most validators of one rotation of exit signatures.
@@ -47,6 +52,8 @@ impl Default for DevnetConfig {
             recover_threshold: 3,
             seconds_per_slot: 1,
             slots_per_epoch: 4,
+            shard_committee_period: 0,
+            max_seed_lookahead: 4,
             batch_limit: 10,
             rotation_batch_limit: 100,
             signature_validity_period: 60,

@@ -428,6 +428,12 @@ fn beacon_config(config: &DevnetConfig, chain: &Chain) -> BeaconConfig {
         genesis_fork_version: GENESIS_FORK_VERSION,
         capella_fork_version: CAPELLA_FORK_VERSION,
         capella_epoch: CAPELLA_EPOCH,
+        deneb_fork_version: DENEB_FORK_VERSION,
+        electra_fork_version: ELECTRA_FORK_VERSION,
+        shard_committee_period: config.shard_committee_period,
+        max_seed_lookahead: config.max_seed_lookahead,
+        min_validator_withdrawability_delay: WITHDRAWABILITY_DELAY,
+        epochs_per_slashings_vector: SLASHINGS_VECTOR,
         deposit_contract: chain.addresses().deposit_contract,
         deploy_block: chain.deploy_block(),
     }
@@ -502,5 +508,10 @@ const CHAIN_ID: u64 = 7_357_001;
 const GENESIS_FORK_VERSION: FixedBytes<4> = fixed_bytes!("10735701");
 const CAPELLA_FORK_VERSION: FixedBytes<4> = fixed_bytes!("40735701");
 const CAPELLA_EPOCH: u64 = 0;
+const DENEB_FORK_VERSION: FixedBytes<4> = fixed_bytes!("50735701");
+const ELECTRA_FORK_VERSION: FixedBytes<4> = fixed_bytes!("60735701");
+/// Epochs; 256 and 8,192 on mainnet.
+const WITHDRAWABILITY_DELAY: u64 = 2;
+const SLASHINGS_VECTOR: u64 = 8;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(200);

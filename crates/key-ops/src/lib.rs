@@ -2,6 +2,7 @@
 
 mod create_keys;
 mod create_wallet;
+mod exit_validators;
 mod initialize;
 mod keystore_files;
 mod mnemonic;
@@ -14,6 +15,9 @@ mod workers;
 
 pub use create_keys::{CreateKeys, CreateKeysError, CreatedKeys, create_keys};
 pub use create_wallet::{CreateWalletError, CreatedWallet, create_wallet};
+pub use exit_validators::{
+    Choice, ExitRules, KnownValidator, LeftOut, NotOffered, Refused, Selection, Withheld, choose_exits, sign_exit,
+};
 pub use initialize::{InitializeError, check_unused, initialize};
 pub use keystore_files::{Passwords, SealError};
 pub use mnemonic::{WrongMnemonic, check_mnemonic, same_phrase};

@@ -15,7 +15,7 @@ use sw_chain_client::{
 };
 use sw_deposit_data::DepositDataFile;
 use sw_keys::verify;
-use sw_spec::{NetworkSpec, PublicKeyBytes, WithdrawalCredentials};
+use sw_spec::{NetworkSpec, PublicKeyBytes, ValidatorStatus, WithdrawalCredentials};
 
 use crate::{road::Road, validators::signed_deposit};
 
@@ -97,7 +97,7 @@ pub enum DepositSeen {
         /// Its index.
         index: u64,
         /// Its state in life: `pending_queued`, `active_ongoing`, `exited_unslashed` and so on.
-        status: String,
+        status: ValidatorStatus,
         /// Where its stake is paid out.
         withdrawal_credentials: WithdrawalCredentials,
     },

@@ -753,7 +753,11 @@ async fn a_harvest_that_the_keeper_does_not_ask_for_any_more_is_not_wanted() {
         } else {
             Outcome::Watched
         };
-        assert_eq!(harvest.tick().await.unwrap(), outcome, "nothing is told of what is not due");
+        assert_eq!(
+            harvest.tick().await.unwrap(),
+            outcome,
+            "nothing is told of what is not due"
+        );
         assert_eq!(world.lock().unwrap().wanted, Some(wanted));
     }
 }

@@ -9,6 +9,7 @@ mod network_file;
 mod networks;
 mod ssz;
 mod units;
+mod validator;
 
 pub use alloy_primitives::{Address, B256, U256, address, b256};
 pub use bytes::{ParseBytesError, PublicKeyBytes, SignatureBytes};
@@ -22,3 +23,4 @@ pub use network_file::NetworkFileError;
 pub use networks::{Network, ParseNetworkError, RETIRED_NETWORKS};
 pub use ssz::{hash_pair, merkleize};
 pub use units::{Epoch, Gwei, Slot, VALIDATOR_DEPOSIT};
+pub use validator::{ParseStatusError, SignedVoluntaryExit, ValidatorStatus};

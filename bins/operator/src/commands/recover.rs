@@ -24,6 +24,7 @@ use crate::{
     host,
     jwt::JwtArgs,
     mnemonic::MnemonicArgs,
+    nodes,
     ui::Ui,
 };
 
@@ -94,8 +95,8 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     let directory = VaultDir::new(&data_dir, vault);
     let (lock, was_cut_short) = lock_present(&directory, ui)?;
     let present = present_config(&directory, &mnemonic).map_err(|error| words::refused(&error))?;
-    let execution = words::endpoints(args.execution_endpoints, words::EXECUTION, ui)?;
-    let consensus = words::endpoints(args.consensus_endpoints, words::CONSENSUS, ui)?;
+    let execution = nodes::endpoints(args.execution_endpoints, words::EXECUTION, ui)?;
+    let consensus = nodes::endpoints(args.consensus_endpoints, words::CONSENSUS, ui)?;
     let network = args.network.resolve_for(&directory, present.as_ref(), ui)?;
 
     let nodes = Nodes::connect(&network.spec, execution, consensus, jwt_secret, ui)?;

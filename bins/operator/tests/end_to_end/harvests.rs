@@ -98,7 +98,10 @@ async fn a_harvest_waits_for_gas_says_so_once_and_fetches_its_file_once() {
     setup.devnet.set_base_fee(20 * GWEI).await;
     setup.blocks(2).await;
     setup.devnet.reward(setup.vault, ETH as i128, 0).await.unwrap();
-    let told = running.says("the vault is not harvested", PATIENCE).await.unwrap();
+    let told = running
+        .says("the vault is not harvested reason=gas costs", PATIENCE)
+        .await
+        .unwrap();
     assert!(
         told.contains("INFO") && told.contains("the limit is 10.00 gwei"),
         "{told}"

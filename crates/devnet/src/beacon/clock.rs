@@ -14,7 +14,9 @@ impl BeaconConfig {
     }
 
     fn time_of_epoch(&self, epoch: u64) -> u64 {
-        self.genesis_time + epoch * self.slots_per_epoch * self.seconds_per_slot
+        let slots = epoch.saturating_mul(self.slots_per_epoch);
+        self.genesis_time
+            .saturating_add(slots.saturating_mul(self.seconds_per_slot))
     }
 }
 
@@ -64,6 +66,15 @@ impl Shared {
             .saturating_add(slot.saturating_add(1).saturating_mul(self.config.seconds_per_slot));
         let block = self.last_block_until(head, end.saturating_sub(1)).await?;
         Ok(block.filter(|block| self.config.slot_at(block.timestamp.to()) == slot))
+    }
+
+    /// The number of the first block of an epoch, or of the epochs after it when it has none; it may be the next one.
+    pub(super) async fn first_block_of(&self, head: &Head, epoch: u64) -> Result<u64, RpcError> {
+        let Some(before) = self.config.time_of_epoch(epoch).checked_sub(1) else {
+            return Ok(0);
+        };
+        let last = self.last_block_until(head, before).await?;
+        Ok(last.map_or(0, |block| block.number.to::<u64>() + 1))
     }
 
     /// The last block that is not younger than `time`; block 0 is never too young.

@@ -33,6 +33,11 @@ pub(super) struct Validator {
 }
 
 impl Validator {
+    /// Whether the state after `block` has it.
+    pub(super) fn is_known_at(&self, block: u64) -> bool {
+        self.deposits.first().is_some_and(|(at, _)| *at <= block)
+    }
+
     /// The Gwei deposited up to a block.
     pub(super) fn balance_at(&self, block: u64) -> u64 {
         self.deposits
@@ -56,10 +61,9 @@ struct Deposit {
 impl Registry {
     /// The validators of the state after `block`, with their indexes.
     pub(super) fn at(&self, block: u64) -> impl Iterator<Item = (u64, &Validator)> {
-        let known = move |validator: &Validator| validator.deposits.first().is_some_and(|(at, _)| *at <= block);
         (0..)
             .zip(self.validators.iter())
-            .take_while(move |(_, validator)| known(validator))
+            .take_while(move |(_, validator)| validator.is_known_at(block))
     }
 
     /// The index that a key has.
@@ -95,7 +99,8 @@ impl Registry {
 }
 
 impl Shared {
-    /// Reads the deposits since the last time, or all of them when that block is no longer part of the chain.
+    /// Reads the deposits since the last time, or all of them when that block is no longer part of the chain, and lets the
+    /// new blocks take the exits that wait.
     pub(super) async fn advance(&self, registry: &mut Registry, head: &Head) -> Result<(), RpcError> {
         let number = head.block.number.to::<u64>();
         if let Some((read_to, hash)) = registry.read_to {
@@ -139,7 +144,7 @@ impl Shared {
             }
         }
         registry.read_to = Some((number, head.block.hash));
-        Ok(())
+        self.include_exits(head).await
     }
 }
 

@@ -38,11 +38,7 @@ pub(super) struct Registered {
 impl Registered {
     /// Those that have not left the beacon chain: they need their keys.
     pub(super) fn staying(&self) -> BTreeSet<PublicKeyBytes> {
-        let has_left = |key: &&PublicKeyBytes| {
-            self.states
-                .get(*key)
-                .is_some_and(|state| LEFT.contains(&state.status.as_str()))
-        };
+        let has_left = |key: &&PublicKeyBytes| self.states.get(*key).is_some_and(|state| state.status.has_left());
         self.keys.iter().filter(|key| !has_left(key)).copied().collect()
     }
 }
@@ -249,13 +245,6 @@ fn unread(error: &ExecutionError) -> CliError {
     }
 }
 
-/// States of life in which a validator has no work left (beacon-APIs `ValidatorStatus`).
-const LEFT: [&str; 4] = [
-    "exited_unslashed",
-    "exited_slashed",
-    "withdrawal_possible",
-    "withdrawal_done",
-];
 /// For how many seconds the pool of StakeWise V2 went on after the Keeper was there.
 const MONTH: u64 = 2_628_000;
 /// Blocks that are read, and shown as read, at a time.

@@ -1,9 +1,9 @@
 //! What `recover` asks and says.
 
-use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr};
+use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32};
 
 use sw_key_ops::{FoundKey, RestoreError, Restored, SearchOutcome};
-use sw_spec::{Address, PublicKeyBytes, RedactedUrl};
+use sw_spec::{Address, PublicKeyBytes};
 use sw_vault_dir::{BatchError, LockError, VaultDir};
 
 use super::chain::Registered;
@@ -29,20 +29,6 @@ pub(super) const CONSENSUS: Question<'_> = Question {
     flag: "`--consensus-endpoints`",
     default: None,
 };
-
-/// The endpoints that were given, or an answer with them.
-pub(super) fn endpoints(
-    given: Vec<RedactedUrl>,
-    question: Question<'_>,
-    ui: &Ui,
-) -> Result<Vec<RedactedUrl>, CliError> {
-    let given = Some(given).filter(|given| !given.is_empty());
-    ui.answer(given, question, |text| {
-        text.split(',')
-            .map(|url| RedactedUrl::from_str(url.trim()))
-            .collect::<Result<Vec<_>, _>>()
-    })
-}
 
 /// Says what the chain knows, or that there is nothing to recover.
 pub(super) fn announce(
