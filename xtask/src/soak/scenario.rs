@@ -258,7 +258,7 @@ fn paid_for(schedule: &[Vec<Event>]) -> u64 {
     ether.sum::<u64>() / 32
 }
 
-async fn head(devnet: &Devnet) -> Result<u64, Failure> {
+pub(super) async fn head(devnet: &Devnet) -> Result<u64, Failure> {
     let head: U64 = devnet.chain().rpc().request("eth_blockNumber", json!([])).await?;
     Ok(head.to())
 }
