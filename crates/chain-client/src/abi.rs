@@ -73,9 +73,11 @@ sol! {
     #[derive(Debug, PartialEq, Eq)]
     interface Keeper {
         event ConfigUpdated(string configIpfsHash);
+        event ExitSignaturesUpdated(address indexed caller, address indexed vault, uint256 nonce, string exitSignaturesIpfsHash);
         event RewardsUpdated(address indexed caller, bytes32 indexed rewardsRoot, uint256 avgRewardPerSecond, uint64 updateTimestamp, uint64 nonce, string rewardsIpfsHash);
 
         function canHarvest(address vault) external view returns (bool);
+        function exitSignaturesNonces(address) external view returns (uint256);
         function isCollateralized(address vault) external view returns (bool);
         function isHarvestRequired(address vault) external view returns (bool);
         function isOracle(address) external view returns (bool);

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use sw_spec::{Epoch, ForkVersion, Gwei, NetworkSpec, PublicKeyBytes, RedactedUrl, Slot, ValidatorStatus};
 
 use crate::{
@@ -326,11 +329,12 @@ impl ConsensusClient {
     /// When no endpoint answers.
     pub async fn validators_by_index(&self, indexes: &[u64]) -> Result<Vec<BeaconValidator>, ConsensusError> {
         let mut validators = Vec::new();
-        for indexes in distinct(indexes).chunks(INDICES_A_REQUEST) {
-            validators.extend(
-                self.first_answer(async |beacon| beacon.validators_by_index(indexes).await)
-                    .await?,
-            );
+        for indexes in distinct(indexes).chunks(INDICES_A_REQUEST).map(Arc::<[u64]>::from) {
+            let ask = boxed(move |beacon| {
+                let indexes = Arc::clone(&indexes);
+                async move { beacon.validators_by_index(&indexes).await }.boxed()
+            });
+            validators.extend(self.first_answer(ask).await?);
         }
         Ok(validators)
     }
@@ -428,6 +432,14 @@ impl ConsensusStatus {
             error: None,
         }
     }
+}
+
+/// A question whose future can move to another thread: of an async closure that borrows, the compiler cannot tell.
+fn boxed<T, F>(ask: F) -> F
+where
+    F: for<'a> Fn(&'a Beacon) -> BoxFuture<'a, Result<T, EndpointFault>>,
+{
+    ask
 }
 
 /// Some nodes refuse to be asked for one twice, and some answer twice.

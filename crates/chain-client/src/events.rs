@@ -1,7 +1,7 @@
 //! The events the operator looks for.
 
 use alloy::sol_types::SolEvent;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use sw_spec::{Gwei, PublicKeyBytes, SignatureBytes};
 
 use crate::{
@@ -53,6 +53,26 @@ pub struct RewardsUpdate {
     pub block: u64,
 }
 
+/// A rotation of a vault's exit signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitSignaturesUpdate {
+    /// Who sent it.
+    pub caller: Address,
+    /// How many rotations of the vault there were before it.
+    pub nonce: U256,
+    /// Where the new exit signatures are.
+    pub ipfs_hash: String,
+    /// The block.
+    pub block: u64,
+}
+
+impl ExitSignaturesUpdate {
+    /// Whether it is the last of so many rotations.
+    pub fn is_last_of(&self, count: U256) -> bool {
+        self.nonce.checked_add(U256::from(1)) == Some(count)
+    }
+}
+
 impl Snapshot {
     /// All deposits in blocks `from` to `to`, which is at most the snapshot's block.
     ///
@@ -95,6 +115,7 @@ impl Snapshot {
         let wanted = Wanted {
             contract,
             events: &[DepositContract::DepositEvent::SIGNATURE_HASH],
+            second: None,
         };
         let (logs, scanned) = self.logs_from(&wanted, from, to).await?;
         let deposits = logs
@@ -146,10 +167,12 @@ impl Snapshot {
         from: u64,
         to: u64,
     ) -> Result<Option<(String, u64)>, ExecutionError> {
-        let Some(log) = self
-            .last_log(keeper, Keeper::ConfigUpdated::SIGNATURE_HASH, from, to)
-            .await?
-        else {
+        let wanted = Wanted {
+            contract: keeper,
+            events: &[Keeper::ConfigUpdated::SIGNATURE_HASH],
+            second: None,
+        };
+        let Some(log) = self.last_log(&wanted, from, to).await? else {
             return Ok(None);
         };
         let event: Keeper::ConfigUpdated = log.decode().map_err(|why| self.forged(why))?;
@@ -167,10 +190,12 @@ impl Snapshot {
         from: u64,
         to: u64,
     ) -> Result<Option<RewardsUpdate>, ExecutionError> {
-        let Some(log) = self
-            .last_log(keeper, Keeper::RewardsUpdated::SIGNATURE_HASH, from, to)
-            .await?
-        else {
+        let wanted = Wanted {
+            contract: keeper,
+            events: &[Keeper::RewardsUpdated::SIGNATURE_HASH],
+            second: None,
+        };
+        let Some(log) = self.last_log(&wanted, from, to).await? else {
             return Ok(None);
         };
         let event: Keeper::RewardsUpdated = log.decode().map_err(|why| self.forged(why))?;
@@ -178,6 +203,34 @@ impl Snapshot {
             rewards_root: event.rewardsRoot,
             ipfs_hash: content_id(event.rewardsIpfsHash).map_err(|why| self.forged(why))?,
             nonce: event.nonce,
+            block: log.block,
+        }))
+    }
+
+    /// The latest `ExitSignaturesUpdated` of the Keeper about a vault in blocks `from` to `to`.
+    ///
+    /// # Errors
+    /// [`ExecutionError::ForgedLogs`] when a log is out of place, of another vault or malformed, and when the node fails.
+    pub async fn last_exit_signatures_update(
+        &self,
+        keeper: Address,
+        vault: Address,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<ExitSignaturesUpdate>, ExecutionError> {
+        let wanted = Wanted {
+            contract: keeper,
+            events: &[Keeper::ExitSignaturesUpdated::SIGNATURE_HASH],
+            second: Some(vault.into_word()),
+        };
+        let Some(log) = self.last_log(&wanted, from, to).await? else {
+            return Ok(None);
+        };
+        let event: Keeper::ExitSignaturesUpdated = log.decode().map_err(|why| self.forged(why))?;
+        Ok(Some(ExitSignaturesUpdate {
+            caller: event.caller,
+            nonce: event.nonce,
+            ipfs_hash: content_id(event.exitSignaturesIpfsHash).map_err(|why| self.forged(why))?,
             block: log.block,
         }))
     }
@@ -220,7 +273,11 @@ impl Snapshot {
         from: u64,
         to: u64,
     ) -> Result<Vec<RegisteredValidator>, ExecutionError> {
-        let wanted = Wanted { contract, events };
+        let wanted = Wanted {
+            contract,
+            events,
+            second: None,
+        };
         let mut registered = Vec::new();
         let (mut next, to) = (from, to.min(self.block().number));
         while next <= to {
@@ -234,21 +291,11 @@ impl Snapshot {
         Ok(registered)
     }
 
-    /// Looks for the latest log of an event, backwards from `to`.
-    async fn last_log(
-        &self,
-        contract: Address,
-        event: B256,
-        from: u64,
-        to: u64,
-    ) -> Result<Option<FoundLog>, ExecutionError> {
-        let wanted = Wanted {
-            contract,
-            events: &[event],
-        };
+    /// Looks for the latest log that is wanted, backwards from `to`.
+    async fn last_log(&self, wanted: &Wanted<'_>, from: u64, to: u64) -> Result<Option<FoundLog>, ExecutionError> {
         let mut end = to.min(self.block().number);
         while from <= end {
-            let (mut logs, start) = self.logs_up_to(&wanted, from, end).await?;
+            let (mut logs, start) = self.logs_up_to(wanted, from, end).await?;
             if let Some(log) = logs.pop() {
                 self.check_near_head(end).await?;
                 return Ok(Some(log));

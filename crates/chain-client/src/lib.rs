@@ -43,14 +43,14 @@ pub use consensus::{
 pub use deposits::{DepositTotals, OutOfPlace, fold_deposits};
 pub use endpoints::EndpointFailure;
 pub use error::{ExecutionError, SimulateError};
-pub use events::{DepositEvent, RegisteredValidator, RewardsUpdate};
+pub use events::{DepositEvent, ExitSignaturesUpdate, RegisteredValidator, RewardsUpdate};
 pub use execution::{EndpointStatus, ExecutionClient, ExecutionOptions, TransactionStatus};
 pub use http::EndpointFault;
 pub use journal::{EntryState, Journal, JournalEntry, JournalError};
 pub use jwt::{InvalidJwtSecret, JwtSecret};
 pub use revert::{Revert, decode_revert};
 pub use snapshot::Snapshot;
-pub use vault::{RegistrationState, VaultState};
+pub use vault::{RegistrationState, RotationState, VaultState};
 pub use wallet::{
     FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, Offer, SendError, SentTx, Step, Tended, Unless,
     WaitError, Waiting,

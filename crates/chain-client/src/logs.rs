@@ -17,6 +17,19 @@ pub(crate) struct Wanted<'a> {
     pub(crate) contract: Address,
     /// Any of these events.
     pub(crate) events: &'a [B256],
+    /// What the second indexed member of the event must be, if that is all that is wanted.
+    pub(crate) second: Option<B256>,
+}
+
+impl Wanted<'_> {
+    /// The filter's topics: the event, and its indexed members as far as one is wanted.
+    fn topics(&self) -> Vec<Option<Vec<B256>>> {
+        let mut topics = vec![Some(self.events.to_vec())];
+        if let Some(second) = self.second {
+            topics.extend([None, Some(vec![second])]);
+        }
+        topics
+    }
 }
 
 /// A log that answers the question that was asked. What it says is still to be decoded.
@@ -107,7 +120,7 @@ impl Snapshot {
     async fn request(&self, wanted: &Wanted<'_>, from: u64, to: u64) -> Result<Vec<LogAnswer>, LogsError> {
         let filter = Filter {
             address: wanted.contract,
-            topics: [wanted.events],
+            topics: wanted.topics(),
             from_block: U64::from(from),
             to_block: U64::from(to),
         };
@@ -134,6 +147,8 @@ impl Snapshot {
                 Some(format!("it was written by {}", log.address))
             } else if !topic.is_some_and(|topic| wanted.events.contains(topic)) {
                 Some("it is of another event".to_owned())
+            } else if wanted.second.is_some_and(|second| log.topics.get(2) != Some(&second)) {
+                Some("it is about another member than was asked for".to_owned())
             } else if !(from..=to).contains(&block) {
                 Some(format!("it is outside of blocks {from} to {to}"))
             } else if latest
@@ -214,9 +229,9 @@ impl From<EndpointFault> for LogsError {
 /// A filter (execution-apis `Filter`).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Filter<'a> {
+struct Filter {
     address: Address,
-    topics: [&'a [B256]; 1],
+    topics: Vec<Option<Vec<B256>>>,
     from_block: U64,
     to_block: U64,
 }

@@ -62,6 +62,21 @@ pub struct RegistrationState {
     pub wallet_balance: U256,
 }
 
+/// What a rotation of a vault's exit signatures depends on, all at one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationState {
+    /// How many rotations of the vault there were: what the next one's approvals are bound to.
+    pub nonce: U256,
+    /// Whether the vault has had a validator; the Keeper rotates for no other.
+    pub is_collateralized: bool,
+    /// How many oracles must approve.
+    pub validators_min_oracles: u64,
+    /// How many oracles must agree on rewards.
+    pub rewards_min_oracles: u64,
+    /// What the hot wallet holds, in wei.
+    pub wallet_balance: U256,
+}
+
 impl Snapshot {
     /// What a vault is: its version, and who may do what.
     ///
@@ -156,6 +171,35 @@ impl Snapshot {
             rewards_root: answers.get(rewards_root)?,
             withdrawable_assets: answers.get(withdrawable)?,
             total_assets: answers.get(total)?,
+            wallet_balance: answers.get(balance)?,
+        })
+    }
+
+    /// Everything a rotation of the vault's exit signatures depends on, read in one call.
+    ///
+    /// # Errors
+    /// [`ExecutionError::ContractMismatch`] when a contract does not answer as it must, and when the node fails.
+    pub async fn rotation(
+        &self,
+        vault: Address,
+        network: &NetworkSpec,
+        wallet: Address,
+    ) -> Result<RotationState, ExecutionError> {
+        let keeper = network.contracts.keeper;
+        let mut reads = Reads::default();
+        let nonce = reads.push("the Keeper", keeper, Keeper::exitSignaturesNoncesCall(vault));
+        let collateralized = reads.push("the Keeper", keeper, Keeper::isCollateralizedCall { vault });
+        let validators_min = reads.push("the Keeper", keeper, Keeper::validatorsMinOraclesCall {});
+        let rewards_min = reads.push("the Keeper", keeper, Keeper::rewardsMinOraclesCall {});
+        let balance = Multicall3::getEthBalanceCall { addr: wallet };
+        let balance = reads.push("Multicall3", network.contracts.multicall, balance);
+
+        let answers = self.read(network.contracts.multicall, reads).await?;
+        Ok(RotationState {
+            nonce: answers.get(nonce)?,
+            is_collateralized: answers.get(collateralized)?,
+            validators_min_oracles: answers.number(validators_min)?,
+            rewards_min_oracles: answers.number(rewards_min)?,
             wallet_balance: answers.get(balance)?,
         })
     }

@@ -559,6 +559,37 @@ async fn a_registration_is_read_in_one_call() {
     );
 }
 
+#[tokio::test]
+async fn a_rotation_is_read_in_one_call() {
+    let mut answers = vec![
+        (true, vec![0xff; 32]),
+        (true, word(1)),
+        (true, word(8)),
+        (true, word(6)),
+        (true, word(1_000)),
+    ];
+    let read = async |answers: Vec<(bool, Vec<u8>)>| {
+        let node = node_that_returns(aggregate(answers)).await;
+        let head = execution(&[&node]).head().await.unwrap();
+        let (vault, wallet) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
+        let state = head.rotation(vault, &Network::Hoodi.spec(), wallet).await;
+        assert_eq!(node.count("eth_call"), 1);
+        state
+    };
+    let state = read(answers.clone()).await.unwrap();
+    assert_eq!((state.nonce, state.is_collateralized), (U256::MAX, true));
+    assert_eq!((state.validators_min_oracles, state.rewards_min_oracles), (8, 6));
+    assert_eq!(state.wallet_balance, U256::from(1_000));
+
+    answers[0].0 = false;
+    let error = read(answers).await.unwrap_err();
+    let function = "exitSignaturesNonces(address)";
+    assert!(
+        matches!(error, ExecutionError::ContractMismatch { function: named, .. } if named == function),
+        "{error}"
+    );
+}
+
 /// Selectors of `validatorsRoot()`, `validatorIndex()` and `keysManager()`, and of the registry's counterparts
 /// (`fixtures/contracts.json`).
 const OF_THE_VAULT: [&str; 3] = ["9b401cde", "a1bf49aa", "5dddf3a8"];

@@ -18,12 +18,15 @@ use alloy::sol_types::SolValue;
 use alloy_primitives::b256;
 use serde_json::{Value, json};
 use support::{HEAD, Node, Reply, block_hash, error, execution, execution_with, healthy, options};
-use sw_chain_client::{Address, B256, Bytes, DepositEvent, ExecutionError, RewardsUpdate, Snapshot, U256};
+use sw_chain_client::{
+    Address, B256, Bytes, DepositEvent, ExecutionError, ExitSignaturesUpdate, RewardsUpdate, Snapshot, U256,
+};
 
 const CONTRACT: Address = Address::repeat_byte(0xde);
 const DEPOSIT: B256 = b256!("649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5");
 const CONFIG: B256 = b256!("3f8d0d126f4c7f870ec9de90e2f4aa192e5e721bd3c48a77547fb9a7550eed32");
 const REWARDS: B256 = b256!("fa453467fa89fc89833cc6e9c06a26a6c6db0fa6df2df5c74e685a27b0c931f2");
+const EXITS_UPDATED: B256 = b256!("00864475858b77001993c57b93686a71d9b05afd547263395177b71e912a9cc1");
 const REGISTERED: B256 = b256!("64b6e61d93b7a91e8cc4376183ede0997a27b44fd9dd2f30a866b2a5730efdb1");
 const LEGACY_REGISTERED: B256 = b256!("7cb7aef9bd2e5ee3f6073019691bb332fe3ef290465065aca1b9983f3dc66c56");
 const V2_REGISTERED: B256 = b256!("ff60f8758c2c5b9fb519990081b98ea94fbce2fe5b8e8567f56ea596c4388c97");
@@ -456,6 +459,54 @@ async fn the_last_rewards_are_found() {
         block: 77,
     };
     assert_eq!(update, expected);
+}
+
+/// A rotation of this vault, as the Keeper logs it.
+fn rotated(block: u64, vault: Address, nonce: u64) -> Value {
+    let topics = [EXITS_UPDATED, Address::repeat_byte(1).into_word(), vault.into_word()];
+    log(
+        block,
+        0,
+        &topics,
+        (U256::from(nonce), "QmExits".to_owned()).abi_encode_params(),
+    )
+}
+
+#[tokio::test]
+async fn the_last_rotation_of_a_vault_is_asked_for_by_the_vault() {
+    let (vault, other) = (Address::repeat_byte(2), Address::repeat_byte(3));
+    let node = node_with(move |params| {
+        assert_eq!(params[0]["topics"], json!([[EXITS_UPDATED], null, [vault.into_word()]]));
+        within(&[(70, rotated(70, vault, 3)), (77, rotated(77, vault, 4))], params)
+    })
+    .await;
+    let asked = snapshot(&node).await;
+    let last = async |from, to| {
+        asked
+            .last_exit_signatures_update(CONTRACT, vault, from, to)
+            .await
+            .unwrap()
+    };
+    let expected = ExitSignaturesUpdate {
+        caller: Address::repeat_byte(1),
+        nonce: U256::from(4),
+        ipfs_hash: "QmExits".to_owned(),
+        block: 77,
+    };
+    assert_eq!(last(0, HEAD).await, Some(expected));
+    assert_eq!(
+        last(0, 76).await.map(|update| (update.nonce, update.block)),
+        Some((U256::from(3), 70))
+    );
+    assert_eq!(last(78, HEAD).await, None);
+
+    // A node that does not heed the vault is not believed to have given all of the vault's.
+    let node = node_with(move |params| within(&[(77, rotated(77, other, 9))], params)).await;
+    let error = snapshot(&node)
+        .await
+        .last_exit_signatures_update(CONTRACT, vault, 0, HEAD)
+        .await;
+    assert!(matches!(error, Err(ExecutionError::ForgedLogs { .. })), "{error:?}");
 }
 
 #[tokio::test]

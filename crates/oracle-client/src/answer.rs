@@ -1,15 +1,17 @@
-//! An oracle's answer: read, then believed only as far as its signature goes.
+//! An oracle's answer: read, and an approval believed only as far as its signature goes.
+
+use std::collections::BTreeSet;
 
 use alloy_primitives::Address;
 use serde::{Deserialize, de::Error};
 
-use crate::{AnswerFault, ApprovalRequest, Eip712Domain, Vote, recover_signer};
+use crate::{AnswerFault, ApprovalSubject, Eip712Domain, Vote, recover_signer};
 
 /// Turns the body of an answer into the vote of `oracle`.
 pub(crate) fn vote(
     body: &[u8],
     oracle: Address,
-    request: &ApprovalRequest,
+    subject: &(impl ApprovalSubject + ?Sized),
     domain: &Eip712Domain,
 ) -> Result<Vote, AnswerFault> {
     let WireAnswer {
@@ -17,9 +19,9 @@ pub(crate) fn vote(
         signature,
         deadline,
     } = serde_json::from_slice(body).map_err(|error| AnswerFault::Malformed(shortened(error)))?;
-    if deadline != request.deadline {
+    if deadline != subject.deadline() {
         return Err(AnswerFault::OtherDeadline {
-            requested: request.deadline,
+            requested: subject.deadline(),
             actual: deadline,
         });
     }
@@ -27,7 +29,7 @@ pub(crate) fn vote(
         return Err(AnswerFault::NoContentId);
     }
     let signature = hex::decode_to_array(&signature).map_err(|_| AnswerFault::SignatureLength)?;
-    let digest = request.digest(domain, &ipfs_hash);
+    let digest = subject.digest(domain, &ipfs_hash);
     let signer = recover_signer(&digest, &signature).map_err(AnswerFault::InvalidSignature)?;
     if signer != oracle {
         return Err(AnswerFault::OtherSigner(signer));
@@ -37,6 +39,27 @@ pub(crate) fn vote(
         ipfs_hash,
         deadline,
         signature,
+    })
+}
+
+/// Which exit signatures of a vault an oracle calls outdated, and how far it has come.
+pub(crate) struct List {
+    pub(crate) synced_to: Option<u64>,
+    pub(crate) indexes: BTreeSet<u64>,
+}
+
+/// Reads a list of outdated exit signatures.
+pub(crate) fn list(body: &[u8]) -> Result<List, AnswerFault> {
+    let WireList {
+        exit_signature_block_number,
+        validators,
+    } = serde_json::from_slice(body).map_err(|error| AnswerFault::NotAList(shortened(error)))?;
+    if validators.len() > MAX_LIST {
+        return Err(AnswerFault::ListTooLong(validators.len()));
+    }
+    Ok(List {
+        synced_to: exit_signature_block_number,
+        indexes: validators.into_iter().map(|validator| validator.index).collect(),
     })
 }
 
@@ -56,6 +79,8 @@ fn shortened(error: serde_json::Error) -> serde_json::Error {
 }
 
 const MAX_CAUSE: usize = 200;
+/// Two million ether in one vault.
+const MAX_LIST: usize = 1 << 16;
 
 #[derive(Deserialize)]
 struct WireAnswer {
@@ -64,11 +89,25 @@ struct WireAnswer {
     deadline: u64,
 }
 
+#[derive(Deserialize)]
+struct WireList {
+    // Null says that the oracle has seen no change; a text without the member says nothing.
+    #[serde(deserialize_with = "Option::deserialize")]
+    exit_signature_block_number: Option<u64>,
+    validators: Vec<WireValidator>,
+}
+
+#[derive(Deserialize)]
+struct WireValidator {
+    index: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ApprovalRequest;
 
     const REQUEST: ApprovalRequest = ApprovalRequest {
         validator_index: 1,

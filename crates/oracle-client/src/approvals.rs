@@ -5,12 +5,13 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::Client;
-use tokio::time::{Instant, timeout_at};
-use tracing::debug;
+use sw_spec::RedactedUrl;
+use tokio::time::Instant;
 
 use crate::{
-    AnswerFault, ApprovalRequest, Eip712Domain, FailedAttempt, OracleInfo, OracleOutcome, OracleSet, Quorum,
-    RequestFault, Verdict, Vote, answer, exchange, tally,
+    ApprovalSubject, Eip712Domain, OracleInfo, OracleOutcome, OracleSet, Quorum, RequestFault, Verdict, Vote, answer,
+    exchange::{Asked, LONGEST, Question},
+    tally,
 };
 
 /// Enough approvals for the transaction.
@@ -55,8 +56,10 @@ pub enum ApprovalError {
     #[error("the request for approval is not whole")]
     InvalidRequest(#[source] RequestFault),
     /// Too few oracles approved the same. `outcomes` says for each why it does not count.
-    #[error("{best} of the {needed} oracles needed approved the same registration")]
+    #[error("{best} of the {needed} oracles needed approved the same {what}")]
     NotEnough {
+        /// What they were asked to approve: a `registration` or a `rotation`.
+        what: &'static str,
         /// How many are needed.
         needed: usize,
         /// How many agreed.
@@ -73,10 +76,10 @@ impl ApprovalError {
     }
 }
 
-/// Asks all oracles at once to approve a registration.
+/// Asks all oracles at once to approve a registration or a rotation.
 ///
 /// An oracle's endpoints are tried one after another. An answer counts when its signature recovers to that oracle's
-/// address for exactly this registration and deadline. As soon as one content identifier has the votes needed, the
+/// address for exactly this subject and deadline. As soon as one content identifier has the votes needed, the
 /// other requests are dropped. There is no second round: the next tick of the duty is the retry.
 ///
 /// `client` should be built with `reqwest::redirect::Policy::none()`: an answer that came by a redirect is refused in any
@@ -87,34 +90,38 @@ impl ApprovalError {
 pub async fn request_approvals(
     client: &Client,
     set: &OracleSet,
-    request: &ApprovalRequest,
+    subject: &(impl ApprovalSubject + ?Sized),
     domain: &Eip712Domain,
     timeouts: ApprovalTimeouts,
 ) -> Result<Approvals, ApprovalError> {
-    request.check(set).map_err(ApprovalError::InvalidRequest)?;
-    let body = request.to_json();
-    let ballot = Ballot {
+    subject.check(set).map_err(ApprovalError::InvalidRequest)?;
+    let body = subject.to_json();
+    let question = Question {
         client,
-        request,
-        domain,
-        body: &body,
+        path: subject.path(),
+        body: Some(&body),
         attempt: timeouts.attempt.min(LONGEST),
+        end: Instant::now() + timeouts.total.min(LONGEST),
     };
-    let end = Instant::now() + timeouts.total.min(LONGEST);
 
     let mut pending = FuturesUnordered::new();
     for (position, oracle) in set.oracles().iter().enumerate() {
-        let ballot = &ballot;
-        pending.push(async move { (position, ballot.ask(oracle, position, end).await) });
+        let question = &question;
+        pending.push(async move {
+            let address = oracle.address();
+            let read = |body: &[u8]| answer::vote(body, address, subject, domain).map(Some);
+            let endpoints = endpoints(oracle, subject.deadline(), position);
+            (position, question.ask(address, endpoints, read).await)
+        });
     }
-    let mut answers = set.oracles().iter().map(|_| None).collect::<Vec<Option<Asked>>>();
+    let mut answers = set.oracles().iter().map(|_| None).collect::<Vec<Option<Asked<Vote>>>>();
     let mut votes = Vec::new();
     let mut result = tally(&votes, set.approvals_needed());
     while result.is_err() {
         let Some((position, asked)) = pending.next().await else {
             break;
         };
-        votes.extend(asked.vote.clone());
+        votes.extend(asked.answer.clone());
         result = tally(&votes, set.approvals_needed());
         if let Some(place) = answers.get_mut(position) {
             *place = Some(asked);
@@ -147,6 +154,7 @@ pub async fn request_approvals(
             outcomes,
         }),
         Err(best) => Err(ApprovalError::NotEnough {
+            what: subject.name(),
             needed: set.approvals_needed(),
             best,
             outcomes,
@@ -154,62 +162,16 @@ pub async fn request_approvals(
     }
 }
 
-/// No approval is worth waiting longer for; it also keeps the arithmetic of instants in range.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-/// What is put to every oracle.
-struct Ballot<'a> {
-    client: &'a Client,
-    request: &'a ApprovalRequest,
-    domain: &'a Eip712Domain,
-    body: &'a str,
-    attempt: Duration,
+/// The endpoints of an oracle. The first to be tried changes from request to request, so that one dead replica does not
+/// delay them all.
+fn endpoints(oracle: &OracleInfo, deadline: u64, position: usize) -> impl Iterator<Item = &RedactedUrl> {
+    let count = oracle.endpoints.len();
+    let first = (deadline as usize).wrapping_add(position) % count.max(1);
+    oracle.endpoints.iter().cycle().skip(first).take(count)
 }
 
-#[derive(Default)]
-struct Asked {
-    vote: Option<Vote>,
-    failures: Vec<FailedAttempt>,
-}
-
-impl Ballot<'_> {
-    async fn ask(&self, oracle: &OracleInfo, position: usize, end: Instant) -> Asked {
-        let mut asked = Asked::default();
-        // The first to be tried changes from request to request, so that one dead replica does not delay them all.
-        let count = oracle.endpoints.len().max(1);
-        let first = (self.request.deadline as usize).wrapping_add(position) % count;
-        for endpoint in oracle.endpoints.iter().cycle().skip(first).take(oracle.endpoints.len()) {
-            let (address, started) = (oracle.address(), Instant::now());
-            let exchange = exchange::post(self.client, endpoint.expose_url(), self.body);
-            let answered = timeout_at(end.min(started + self.attempt), exchange).await;
-            let vote = answered
-                .unwrap_or(Err(AnswerFault::Timeout))
-                .and_then(|body| answer::vote(&body, address, self.request, self.domain));
-            let milliseconds = started.elapsed().as_millis() as u64;
-            match vote {
-                Ok(vote) => {
-                    debug!(oracle = %address, %endpoint, milliseconds, "oracle approved");
-                    asked.vote = Some(vote);
-                    return asked;
-                }
-                Err(fault) => {
-                    debug!(oracle = %address, %endpoint, milliseconds, error = %fault, "oracle did not approve");
-                    asked.failures.push(FailedAttempt {
-                        endpoint: endpoint.clone(),
-                        fault,
-                    });
-                }
-            }
-            if Instant::now() >= end {
-                break;
-            }
-        }
-        asked
-    }
-}
-
-fn outcome(oracle: &OracleInfo, asked: Option<Asked>, largest: &Option<String>) -> OracleOutcome {
-    let Asked { vote, failures } = match asked {
+fn outcome(oracle: &OracleInfo, asked: Option<Asked<Vote>>, largest: &Option<String>) -> OracleOutcome {
+    let Asked { answer, failures } = match asked {
         Some(asked) => asked,
         None => {
             return OracleOutcome {
@@ -219,7 +181,7 @@ fn outcome(oracle: &OracleInfo, asked: Option<Asked>, largest: &Option<String>) 
             };
         }
     };
-    let verdict = match vote {
+    let verdict = match answer {
         Some(vote) if Some(&vote.ipfs_hash) == largest.as_ref() => Verdict::Counted,
         Some(vote) => Verdict::OtherContent {
             ipfs_hash: vote.ipfs_hash,

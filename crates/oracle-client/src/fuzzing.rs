@@ -2,7 +2,7 @@
 
 use alloy_primitives::Address;
 
-use crate::{AnswerFault, ApprovalRequest, Eip712Domain, Vote, answer, exchange};
+use crate::{AnswerFault, ApprovalSubject, Eip712Domain, Vote, answer, exchange};
 
 /// Turns the body of an answer into the vote of `oracle`.
 ///
@@ -11,10 +11,10 @@ use crate::{AnswerFault, ApprovalRequest, Eip712Domain, Vote, answer, exchange};
 pub fn vote(
     body: &[u8],
     oracle: Address,
-    request: &ApprovalRequest,
+    subject: &impl ApprovalSubject,
     domain: &Eip712Domain,
 ) -> Result<Vote, AnswerFault> {
-    answer::vote(body, oracle, request, domain)
+    answer::vote(body, oracle, subject, domain)
 }
 
 /// What an error shows of an oracle's own words.

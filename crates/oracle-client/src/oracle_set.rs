@@ -129,7 +129,7 @@ impl OracleSet {
         self.exit_threshold
     }
 
-    /// How many oracles must approve a registration.
+    /// How many oracles must approve a registration or a rotation.
     pub fn approvals_needed(&self) -> usize {
         self.approvals_needed
     }
@@ -142,6 +142,11 @@ impl OracleSet {
     /// The most validators in a registration.
     pub fn batch_limit(&self) -> usize {
         self.config.validators_approval_batch_limit
+    }
+
+    /// The most validators in a rotation of exit signatures.
+    pub fn rotation_batch_limit(&self) -> usize {
+        self.config.validators_exit_rotation_batch_limit
     }
 
     /// How long an approval may be valid: what a deadline lies after the pinned block.

@@ -69,12 +69,18 @@ pub enum AnswerFault {
     /// It pointed elsewhere. Redirects are not followed: they could lead into the operator's own network.
     #[error("a redirect, which is not followed")]
     Redirected,
-    /// The body is longer than any approval.
+    /// The body is longer than any answer.
     #[error("an answer that is too long")]
     TooLong,
     /// The body is not an approval.
     #[error("an answer that is no approval")]
     Malformed(#[source] serde_json::Error),
+    /// The body is not a list of outdated exit signatures.
+    #[error("an answer that is no list of outdated exit signatures")]
+    NotAList(#[source] serde_json::Error),
+    /// The list is longer than that of any vault.
+    #[error("a list of {0} outdated exit signatures, too many for any vault")]
+    ListTooLong(usize),
     /// The `ipfs_hash` cannot be a content identifier.
     #[error("an answer whose ipfs hash is none")]
     NoContentId,

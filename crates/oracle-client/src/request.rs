@@ -1,11 +1,11 @@
-//! What oracles are asked to approve.
+//! New validators of a vault.
 
 use alloy_primitives::{Address, B256};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sw_shamir_exit::EncryptedShare;
 use sw_spec::{PublicKeyBytes, SignatureBytes};
 
-use crate::{Eip712Domain, OracleSet};
+use crate::{ApprovalSubject, Eip712Domain, OracleSet, RequestFault, subject::Shared};
 
 /// A registration that oracles are asked to approve, for a vault whose keys are in a deposit data tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,33 +36,29 @@ pub struct ApprovalRequest {
     pub validators: Vec<u8>,
 }
 
-/// Why a request is not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RequestFault {
-    /// There is nothing to approve.
-    #[error("the request names no validators")]
-    Empty,
-    /// A list does not have one entry for each validator.
-    #[error("`{list}` of the request does not have one entry for each validator")]
-    Length {
-        /// The list.
-        list: &'static str,
-    },
-    /// A validator's shares are not one for each oracle.
-    #[error("validator {validator} of the request does not have one share for each oracle")]
-    Shares {
-        /// The validator's place, counted from 0.
-        validator: usize,
-    },
-    /// The records are not those of the validators.
-    #[error("the records of the request are not those of its validators, in order")]
-    Records,
-}
+impl ApprovalSubject for ApprovalRequest {
+    fn name(&self) -> &'static str {
+        "registration"
+    }
 
-impl ApprovalRequest {
-    /// The body of the request: compact JSON, members in the order of the original operator.
-    pub fn to_json(&self) -> String {
+    fn path(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    fn check(&self, set: &OracleSet) -> Result<(), RequestFault> {
+        let others = [
+            ("deposit_signatures", self.deposit_signatures.len()),
+            ("proof_indexes", self.proof_indexes.len()),
+        ];
+        self.shared().check(set, &others)?;
+        self.check_records()
+    }
+
+    fn to_json(&self) -> String {
         let wire = WireRequest {
             validator_index: self.validator_index,
             vault_address: self.vault.to_checksum(None),
@@ -70,7 +66,7 @@ impl ApprovalRequest {
             public_keys: &self.public_keys,
             deposit_signatures: &self.deposit_signatures,
             public_key_shards: &self.public_key_shards,
-            exit_signature_shards: self.exit_signature_shards.iter().map(|shares| Sealed(shares)).collect(),
+            exit_signature_shards: self.shared().sealed(),
             deadline: self.deadline,
             proof: &self.proof,
             proof_flags: &self.proof_flags,
@@ -81,8 +77,7 @@ impl ApprovalRequest {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// What an oracle signs when it approves this request with these exit signatures on IPFS.
-    pub fn digest(&self, domain: &Eip712Domain, ipfs_hash: &str) -> B256 {
+    fn digest(&self, domain: &Eip712Domain, ipfs_hash: &str) -> B256 {
         domain.registration_digest(
             self.validators_registry_root,
             self.vault,
@@ -91,34 +86,15 @@ impl ApprovalRequest {
             self.deadline,
         )
     }
+}
 
-    /// Checks that the request is whole, so that what is asked is what will be registered.
-    ///
-    /// # Errors
-    /// Lists of different lengths, shares that do not fit the oracles, or records of other validators.
-    pub fn check(&self, set: &OracleSet) -> Result<(), RequestFault> {
-        let count = self.public_keys.len();
-        if count == 0 {
-            return Err(RequestFault::Empty);
+impl ApprovalRequest {
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            public_keys: &self.public_keys,
+            public_key_shards: &self.public_key_shards,
+            exit_signature_shards: &self.exit_signature_shards,
         }
-        let lengths = [
-            ("deposit_signatures", self.deposit_signatures.len()),
-            ("public_key_shards", self.public_key_shards.len()),
-            ("exit_signature_shards", self.exit_signature_shards.len()),
-            ("proof_indexes", self.proof_indexes.len()),
-        ];
-        if let Some((list, _)) = lengths.into_iter().find(|(_, length)| *length != count) {
-            return Err(RequestFault::Length { list });
-        }
-        let oracles = set.oracles().len();
-        let shares = self.public_key_shards.iter().zip(&self.exit_signature_shards);
-        if let Some(validator) = shares
-            .into_iter()
-            .position(|(keys, sealed)| (keys.len(), sealed.len()) != (oracles, oracles))
-        {
-            return Err(RequestFault::Shares { validator });
-        }
-        self.check_records()
     }
 
     fn check_records(&self) -> Result<(), RequestFault> {
@@ -153,18 +129,10 @@ struct WireRequest<'a> {
     public_keys: &'a [PublicKeyBytes],
     deposit_signatures: &'a [SignatureBytes],
     public_key_shards: &'a [Vec<PublicKeyBytes>],
-    exit_signature_shards: Vec<Sealed<'a>>,
+    exit_signature_shards: Vec<Vec<String>>,
     deadline: u64,
     proof: &'a [B256],
     proof_flags: &'a [bool],
     proof_indexes: &'a [usize],
     validators_manager_signature: Option<&'a str>,
-}
-
-struct Sealed<'a>(&'a [EncryptedShare]);
-
-impl Serialize for Sealed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(EncryptedShare::to_string))
-    }
 }

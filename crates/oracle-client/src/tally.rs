@@ -11,7 +11,7 @@ pub struct Vote {
     pub ipfs_hash: String,
     /// Until when.
     pub deadline: u64,
-    /// The signature of both, and of the registration.
+    /// The signature of both, and of what was asked for.
     pub signature: [u8; 65],
 }
 

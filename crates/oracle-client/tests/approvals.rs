@@ -1,18 +1,21 @@
 //! Asking oracles that sign, and oracles that misbehave in every way we verify.
-#![expect(clippy::unwrap_used, reason = "a test that meets a surprise should fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets a surprise should fail"
+)]
 
 mod mock;
 mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use mock::{Manner, Oracles};
-use support::{CID, DEADLINE, OTHER_CID, domain, request, signer};
+use mock::{Manner, Oracles, Wanted};
+use support::{CID, DEADLINE, OTHER_CID, domain, request, rotation, signer};
 use sw_oracle_client::{
-    AnswerFault, ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, InvalidSignature, OracleOutcome,
-    OracleSet, RequestFault, Verdict, recover_signer, request_approvals,
+    AnswerFault, ApprovalError, ApprovalRequest, ApprovalSubject, ApprovalTimeouts, Approvals, InvalidSignature,
+    OracleOutcome, OracleSet, RequestFault, Verdict, recover_signer, request_approvals,
 };
-use tokio::net::TcpSocket;
 
 fn client(redirects: reqwest::redirect::Policy) -> reqwest::Client {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -34,12 +37,12 @@ const TIMEOUTS: ApprovalTimeouts = ApprovalTimeouts {
     total: Duration::from_secs(20),
 };
 
-async fn ask(set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
+async fn ask(set: &OracleSet, request: &impl ApprovalSubject) -> Result<Approvals, ApprovalError> {
     let client = client(reqwest::redirect::Policy::none());
     request_approvals(&client, set, request, &domain(), TIMEOUTS).await
 }
 
-fn assert_valid(approvals: &Approvals, request: &ApprovalRequest, needed: usize) {
+fn assert_valid(approvals: &Approvals, request: &impl ApprovalSubject, needed: usize) {
     assert_eq!((approvals.ipfs_hash.as_str(), approvals.deadline), (CID, DEADLINE));
     assert_eq!(
         (approvals.signers.len(), approvals.signatures.len()),
@@ -55,7 +58,7 @@ fn assert_valid(approvals: &Approvals, request: &ApprovalRequest, needed: usize)
 #[tokio::test]
 async fn enough_honest_oracles_approve() {
     let mut oracles = Oracles::default();
-    let (set, request) = oracles.set(&vec![Manner::Honest; 5], 3).await;
+    let (set, request) = oracles.set(&vec![Manner::Honest; 5], 3, request).await;
     let approvals = ask(&set, &request).await.unwrap();
     assert_valid(&approvals, &request, 3);
     let count = |verdict: Verdict| {
@@ -78,9 +81,7 @@ fn misbehaviours(elsewhere: &str) -> Vec<(Manner, Expected)> {
             Manner::OtherKey,
             |fault| matches!(fault, AnswerFault::OtherSigner(address) if *address == signer(100).address()),
         ),
-        (Manner::OtherRegistration, |fault| {
-            matches!(fault, AnswerFault::OtherSigner(_))
-        }),
+        (Manner::Replaying, |fault| matches!(fault, AnswerFault::OtherSigner(_))),
         (
             Manner::OtherDeadline,
             |fault| matches!(fault, AnswerFault::OtherDeadline { requested: DEADLINE, actual } if *actual == DEADLINE + 1),
@@ -113,6 +114,7 @@ fn misbehaviours(elsewhere: &str) -> Vec<(Manner, Expected)> {
                 && matches!(fault, AnswerFault::Status { status: 400, message }
                     if message.starts_with("{\"error\":\"bad proof\"}xx") && message.len() == 300)
         }),
+        (Manner::Down, |fault| matches!(fault, AnswerFault::Unreachable(_))),
         (Manner::Silent, |fault| matches!(fault, AnswerFault::Timeout)),
         (Manner::Dripping, |fault| matches!(fault, AnswerFault::Timeout)),
         (Manner::Endless, |fault| matches!(fault, AnswerFault::TooLong)),
@@ -122,8 +124,30 @@ fn misbehaviours(elsewhere: &str) -> Vec<(Manner, Expected)> {
     ]
 }
 
-#[tokio::test]
-async fn three_faulty_oracles_of_eleven_do_not_stop_eight_honest_ones() {
+/// Runs a check for a registration and for a rotation.
+macro_rules! for_both {
+    ($($check:ident: $registration:ident, $rotation:ident;)*) => {$(
+        #[tokio::test]
+        async fn $registration() {
+            $check(request).await;
+        }
+
+        #[tokio::test]
+        async fn $rotation() {
+            $check(rotation).await;
+        }
+    )*};
+}
+
+for_both! {
+    three_faulty_of_eleven: three_faulty_oracles_of_eleven_do_not_stop_a_registration, three_faulty_oracles_of_eleven_do_not_stop_a_rotation;
+    each_is_named: each_misbehaviour_is_named_when_it_costs_a_registration, each_misbehaviour_is_named_when_it_costs_a_rotation;
+}
+
+async fn three_faulty_of_eleven<R: ApprovalSubject>(request: fn(usize) -> R)
+where
+    for<'a> Wanted: From<&'a R>,
+{
     let mut oracles = Oracles::default();
     let elsewhere = oracles.serve(0, Manner::Honest, &request(11)).await;
     let mut manners = misbehaviours(&elsewhere)
@@ -135,7 +159,7 @@ async fn three_faulty_oracles_of_eleven_do_not_stop_eight_honest_ones() {
     for manner in manners {
         let mut crew = vec![manner; 3];
         crew.extend(vec![Manner::Honest; 8]);
-        let (set, request) = oracles.set(&crew, 8).await;
+        let (set, request) = oracles.set(&crew, 8, request).await;
         let approvals = ask(&set, &request).await.unwrap();
         assert_valid(&approvals, &request, 8);
         assert!(
@@ -145,20 +169,23 @@ async fn three_faulty_oracles_of_eleven_do_not_stop_eight_honest_ones() {
         );
         checked += 1;
     }
-    assert_eq!(checked, 18);
+    assert_eq!(checked, 19);
 }
 
-#[tokio::test]
-async fn each_misbehaviour_is_named_when_it_costs_the_quorum() {
+async fn each_is_named<R: ApprovalSubject>(request: fn(usize) -> R)
+where
+    for<'a> Wanted: From<&'a R>,
+{
     let mut oracles = Oracles::default();
     let elsewhere = oracles.serve(0, Manner::Honest, &request(3)).await;
     let mut checked = 0;
     for (manner, expected) in misbehaviours(&elsewhere) {
         let crew = [manner.clone(), Manner::Honest, Manner::Honest];
-        let (set, request) = oracles.set(&crew, 3).await;
+        let (set, request) = oracles.set(&crew, 3, request).await;
         let refused = ask(&set, &request).await.unwrap_err();
         assert!(refused.is_retryable());
         let ApprovalError::NotEnough {
+            what,
             needed: 3,
             best: 2,
             outcomes,
@@ -166,6 +193,7 @@ async fn each_misbehaviour_is_named_when_it_costs_the_quorum() {
         else {
             unreachable!("{refused}")
         };
+        assert_eq!(what, request.name());
         assert_eq!(outcomes[0].verdict, Verdict::NoApproval, "{manner:?}");
         assert!(expected(&outcomes[0].failures[0].fault), "{manner:?}: {}", outcomes[0]);
         assert!(
@@ -179,14 +207,14 @@ async fn each_misbehaviour_is_named_when_it_costs_the_quorum() {
         );
         checked += 1;
     }
-    assert_eq!(checked, 17);
+    assert_eq!(checked, 18);
 }
 
 #[tokio::test]
 async fn a_client_that_follows_redirects_does_not_make_them_count() {
     let mut oracles = Oracles::default();
     let elsewhere = oracles.serve(0, Manner::Honest, &request(1)).await;
-    let (set, request) = oracles.set(&[Manner::Redirecting(elsewhere)], 1).await;
+    let (set, request) = oracles.set(&[Manner::Redirecting(elsewhere)], 1, request).await;
     let client = client(reqwest::redirect::Policy::limited(5));
     let refused = request_approvals(&client, &set, &request, &domain(), TIMEOUTS)
         .await
@@ -215,7 +243,7 @@ async fn an_endpoint_with_credentials_is_asked_with_them() {
 async fn the_slowest_are_not_waited_for() {
     let mut oracles = Oracles::default();
     let crew = [Manner::Silent, Manner::Honest, Manner::Dripping, Manner::Honest];
-    let (set, request) = oracles.set(&crew, 2).await;
+    let (set, request) = oracles.set(&crew, 2, request).await;
     let patient = ApprovalTimeouts {
         attempt: Duration::from_secs(600),
         total: Duration::from_secs(600),
@@ -248,15 +276,12 @@ async fn the_slowest_are_not_waited_for() {
 async fn a_replica_answers_for_one_that_does_not() {
     let mut oracles = Oracles::default();
     let request = request(2);
-    // Bound but not listening: the port stays ours, and connections to it are refused.
-    let reserved = TcpSocket::new_v4().unwrap();
-    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let down = reserved.local_addr().unwrap();
+    let down = oracles.serve(0, Manner::Down, &request).await;
     // Whichever replica is tried first, one of these two oracles meets the bad one.
     let mut endpoints = Vec::new();
     for position in 0..2 {
         let honest = oracles.serve(position, Manner::Honest, &request).await;
-        endpoints.push(vec![format!("http://{down}/"), honest]);
+        endpoints.push(vec![down.clone(), honest]);
     }
     let set = support::set(&endpoints, 2);
     let approvals = ask(&set, &request).await.unwrap();
@@ -275,7 +300,7 @@ async fn a_replica_answers_for_one_that_does_not() {
     assert!(
         failures[0]
             .to_string()
-            .starts_with(&format!("http://{down}: no answer: ")),
+            .starts_with(&format!("{}: no answer: ", down.split("/oracle").next().unwrap())),
         "{}",
         failures[0]
     );
@@ -314,7 +339,7 @@ async fn oracles_that_disagree_are_not_added_up() {
         Manner::OtherContent,
         Manner::Honest,
     ];
-    let (set, request) = oracles.set(&crew, 4).await;
+    let (set, request) = oracles.set(&crew, 4, request).await;
     let refused = ask(&set, &request).await.unwrap_err();
     assert_eq!(
         refused.to_string(),

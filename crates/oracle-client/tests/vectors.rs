@@ -3,7 +3,7 @@
 mod support;
 
 use alloy::primitives::{Address, B256, U256, keccak256};
-use sw_oracle_client::{Eip712Domain, Vote, recover_signer, tally};
+use sw_oracle_client::{ApprovalSubject, Eip712Domain, Vote, recover_signer, tally};
 use sw_testkit::{array, bytes, fixture, fixture_text, list, text};
 
 #[test]

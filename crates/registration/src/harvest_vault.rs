@@ -37,7 +37,7 @@ impl<S: Surroundings> HarvestVault<S> {
             return Ok(Outcome::Idle(why));
         }
         let Some(harvest) = self.surroundings.harvest(view).await? else {
-            return Ok(Outcome::Idle(WhyNot::HarvestUnknown { vault: self.vault }));
+            return Ok(Outcome::Idle(WhyNot::NotInRewards { vault: self.vault }));
         };
         let call = Call {
             to: self.vault,
@@ -76,7 +76,7 @@ impl<S: Surroundings> Duty for HarvestVault<S> {
         "harvest"
     }
 
-    fn undone(&self) -> &'static str {
+    fn idle(&self) -> &'static str {
         "the vault is not harvested"
     }
 

@@ -19,6 +19,7 @@ mod register;
 mod remedy;
 mod rewards;
 mod road;
+mod rotate;
 mod scan;
 mod service;
 mod shares;
@@ -43,6 +44,7 @@ pub use register::{Harvest, Mined, NetworkView, Purpose, RegisterValidators, Reg
 pub use remedy::remedy;
 pub use rewards::Rewards;
 pub use road::{NoRoad, Road, road};
+pub use rotate::{LastRotation, RotateExits, RotationSurroundings, RotationView, Rotator};
 pub use scan::ScanDeposits;
 pub use service::{Operator, run};
 pub use supervisor::Supervisor;

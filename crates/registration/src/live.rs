@@ -8,7 +8,8 @@ use sw_chain_client::{
     SendError, Snapshot, Unless, WaitError, Waiting,
 };
 use sw_oracle_client::{
-    ApprovalError, ApprovalRequest, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet, request_approvals,
+    ApprovalError, ApprovalRequest, ApprovalSubject, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet,
+    request_approvals,
 };
 use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
@@ -18,6 +19,7 @@ use crate::{
     oracles::Oracles,
     register::{Mined, Purpose, Tended, View},
     rewards::Rewards,
+    rotate::LastRotation,
     why::Cost,
 };
 
@@ -35,6 +37,8 @@ pub struct Live {
     pub oracles: Oracles,
     /// The last rewards that the oracles voted for.
     pub rewards: Rewards,
+    /// The vault's last rotation of exit signatures.
+    pub last_rotation: LastRotation,
     /// The network's validators.
     pub validators: NetworkValidators,
     /// Who sends.
@@ -49,10 +53,51 @@ pub struct Live {
     pub looked_at: u64,
 }
 
-fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
+pub(crate) fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
     move |source| DutyError::Execution {
         what,
         source: Box::new(source),
+    }
+}
+
+impl Live {
+    /// The newest block of a node that is in step with the consensus chain.
+    pub(crate) async fn newest_block(&mut self) -> Result<Snapshot, DutyError> {
+        follow_consensus(&self.execution, &self.consensus, &self.network)
+            .await
+            .map_err(|source| DutyError::Consensus {
+                what: "the head of the beacon chain",
+                source: Box::new(source),
+            })?;
+        let pin = self.execution.head().await.map_err(execution("the newest block"))?;
+        self.looked_at = pin.block().number;
+        Ok(pin)
+    }
+
+    pub(crate) async fn gas_price_at(&self, pin: &Snapshot) -> Result<Result<u128, WhyNot>, DutyError> {
+        match self.wallet.fees(pin).await {
+            Ok(fees) => Ok(Ok(fees.max_fee_per_gas)),
+            Err(FeeError::AboveLimit { needed, limit }) => Ok(Err(WhyNot::GasTooHigh { price: needed, limit })),
+            Err(source) => Err(DutyError::Fees(Box::new(source))),
+        }
+    }
+
+    pub(crate) async fn simulate_at(&self, pin: &Snapshot, call: &Call) -> Result<(), DutyError> {
+        pin.simulate(self.wallet.address(), call)
+            .await
+            .map_err(|source| DutyError::Simulation(Box::new(source)))
+    }
+
+    pub(crate) async fn approvals(
+        &self,
+        set: &OracleSet,
+        subject: &impl ApprovalSubject,
+    ) -> Result<Approvals, ApprovalError> {
+        let domain = Eip712Domain {
+            chain_id: self.network.chain_id,
+            keeper: self.network.contracts.keeper,
+        };
+        request_approvals(&self.http, set, subject, &domain, self.approval_timeouts).await
     }
 }
 
@@ -61,13 +106,7 @@ impl Surroundings for Live {
     type Pin = Snapshot;
 
     async fn look(&mut self) -> Result<View<Snapshot>, DutyError> {
-        follow_consensus(&self.execution, &self.consensus, &self.network)
-            .await
-            .map_err(|source| DutyError::Consensus {
-                what: "the head of the beacon chain",
-                source: Box::new(source),
-            })?;
-        let pin = self.execution.head().await.map_err(execution("the newest block"))?;
+        let pin = self.newest_block().await?;
         let vault = pin
             .vault(self.vault, &self.network)
             .await
@@ -76,7 +115,6 @@ impl Surroundings for Live {
             .registration(self.vault, vault.version, &self.network, self.wallet.address())
             .await
             .map_err(execution("the vault's standing"))?;
-        self.looked_at = pin.block().number;
         Ok(View {
             block: *pin.block(),
             pin,
@@ -120,11 +158,7 @@ impl Surroundings for Live {
     }
 
     async fn gas_price(&mut self, view: &View<Snapshot>) -> Result<Result<u128, WhyNot>, DutyError> {
-        match self.wallet.fees(&view.pin).await {
-            Ok(fees) => Ok(Ok(fees.max_fee_per_gas)),
-            Err(FeeError::AboveLimit { needed, limit }) => Ok(Err(WhyNot::GasTooHigh { price: needed, limit })),
-            Err(source) => Err(DutyError::Fees(Box::new(source))),
-        }
+        self.gas_price_at(&view.pin).await
     }
 
     fn wallet(&self) -> Address {
@@ -147,11 +181,12 @@ impl Surroundings for Live {
                 _ => {}
             }
         }
-        let is_in_its_way = |other: &Waiting| purpose.unless().contains(&other.kind.as_str());
-        let waiting = tended.waiting.or(tended.beside.into_iter().find(is_in_its_way));
+        let in_its_way = |other: &Waiting| purpose.unless().iter().any(|purpose| purpose.as_str() == other.kind);
+        let waiting = tended.waiting.or(tended.beside.into_iter().find(in_its_way));
         found.blocked = match (tended.refused, waiting) {
-            (Some(message), _) => Some(WhyNot::TransactionRefused { message }),
+            (Some(message), _) => Some(WhyNot::TransactionRefused { purpose, message }),
             (None, waiting) => waiting.map(|waiting| WhyNot::TransactionPending {
+                purpose: Purpose::of(&waiting.kind).unwrap_or(purpose),
                 waiting: Box::new(waiting),
             }),
         };
@@ -159,11 +194,7 @@ impl Surroundings for Live {
     }
 
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
-        let domain = Eip712Domain {
-            chain_id: self.network.chain_id,
-            keeper: self.network.contracts.keeper,
-        };
-        request_approvals(&self.http, set, request, &domain, self.approval_timeouts).await
+        self.approvals(set, request).await
     }
 
     async fn offer(&mut self, view: &View<Snapshot>, call: &Call) -> Result<Result<Offer, WhyNot>, DutyError> {
@@ -178,10 +209,7 @@ impl Surroundings for Live {
     }
 
     async fn simulate(&mut self, view: &View<Snapshot>, call: &Call) -> Result<(), DutyError> {
-        view.pin
-            .simulate(self.wallet.address(), call)
-            .await
-            .map_err(|source| DutyError::Simulation(Box::new(source)))
+        self.simulate_at(&view.pin, call).await
     }
 
     async fn send(
@@ -190,16 +218,19 @@ impl Surroundings for Live {
         keys: &[PublicKeyBytes],
         call: &Call,
     ) -> Result<Result<Mined, WhyNot>, DutyError> {
+        let kinds: Vec<&str> = purpose.unless().iter().map(|purpose| purpose.as_str()).collect();
         let unless = Unless {
-            kinds: purpose.unless(),
+            kinds: &kinds,
             decided_at: self.looked_at,
         };
         let sent = match self.wallet.send_unless(unless, purpose.as_str(), keys, call).await {
             Ok(sent) => sent,
             Err(SendError::Overtaken { hash: tx, block }) => return Ok(Err(WhyNot::DoneMeanwhile { tx, block })),
             Err(SendError::InFlight { kind, hash, nonce }) if kind != purpose.as_str() => {
-                let waiting = Box::new(Waiting::new(&kind, hash, nonce, 0));
-                return Ok(Err(WhyNot::TransactionPending { waiting }));
+                return Ok(Err(WhyNot::TransactionPending {
+                    purpose: Purpose::of(&kind).unwrap_or(purpose),
+                    waiting: Box::new(Waiting::new(&kind, hash, nonce, 0)),
+                }));
             }
             Err(source) => return Err(DutyError::Send(Box::new(source))),
         };
@@ -219,6 +250,7 @@ impl Surroundings for Live {
                 block: mined.block,
             }),
             Err(WaitError::NotMined { .. }) => Ok(Err(WhyNot::TransactionPending {
+                purpose,
                 waiting: Box::new(Waiting::from(&sent)),
             })),
             Err(source) => Err(DutyError::Wait(Box::new(source))),

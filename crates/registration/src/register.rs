@@ -15,7 +15,7 @@ use crate::{
     Duty, DutyError, ForeignDeposit, Metrics, OpenAhead, Outcome, WhyNot,
     plan::{self, NextKeys, Standing},
     road::{Road, road},
-    shares::{self, PreparedShares},
+    shares::{self, Exit, PreparedShares},
     supervisor::error_chain,
 };
 
@@ -69,6 +69,8 @@ pub enum Purpose {
     Register,
     /// Updating the vault's state.
     Harvest,
+    /// Rotating exit signatures.
+    Rotate,
 }
 
 impl Purpose {
@@ -77,16 +79,32 @@ impl Purpose {
         match self {
             Self::Register => "register",
             Self::Harvest => "harvest",
+            Self::Rotate => "rotate",
+        }
+    }
+
+    /// The purpose with this word in the journal.
+    pub(crate) fn of(kind: &str) -> Option<Self> {
+        let all = [Self::Register, Self::Harvest, Self::Rotate];
+        all.into_iter().find(|purpose| purpose.as_str() == kind)
+    }
+
+    /// What such a transaction is, for a person.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Register => "registration",
+            Self::Harvest => "harvest",
+            Self::Rotate => "rotation",
         }
     }
 
     /// What must not be on its way, nor in a block that the decision does not know of, when this is sent: it may have done
     /// the same, and the contract would take the gas of the second one, too.
-    pub(crate) fn unless(self) -> &'static [&'static str] {
+    pub(crate) fn unless(self) -> &'static [Self] {
         match self {
             // A registration brings a due harvest along.
-            Self::Harvest => &["register"],
-            Self::Register => &[],
+            Self::Harvest => &[Self::Register],
+            Self::Register | Self::Rotate => &[],
         }
     }
 }
@@ -406,47 +424,32 @@ impl<S: Surroundings> RegisterValidators<S> {
         if balance >= needed {
             return Ok(Ok(()));
         }
-        let (wallet, symbol) = (self.surroundings.wallet(), self.network.wallet_symbol.clone());
         Ok(Err(WhyNot::WalletTooPoor {
-            wallet,
+            purpose: Purpose::Register,
+            wallet: self.surroundings.wallet(),
             balance,
             needed,
-            symbol,
+            symbol: self.network.wallet_symbol.clone(),
         }))
     }
 
     /// Shares are made anew only when the keys, their indices or the oracles change: a moved deposit root alone does not
     /// touch them.
     async fn shares(&mut self, plan: &Plan) -> Result<PreparedShares, DutyError> {
-        let keys = &plan.next.keys;
-        if let Some(shares) = self
-            .shares
-            .as_ref()
-            .filter(|old| old.serve(plan.next_index, keys, &plan.config))
-        {
+        let keys = plan.next.keys.iter().copied().zip(plan.next_index..);
+        let exits: Vec<Exit> = keys.map(|(validator, index)| Exit { validator, index }).collect();
+        let known = self.shares.as_ref();
+        if let Some(shares) = known.filter(|old| old.serve(&exits, &plan.config)) {
             return Ok(shares.clone());
         }
         let (signer, network) = (self.signer.as_ref(), &self.network);
-        let shares = shares::prepare(
-            signer,
-            &plan.oracles,
-            &plan.config,
-            network,
-            plan.next_index,
-            keys,
-            self.random,
-        )
-        .await?;
+        let shares = shares::prepare(signer, &plan.oracles, &plan.config, network, &exits, self.random).await?;
         self.shares = Some(shares.clone());
         Ok(shares)
     }
 
     fn request(&self, view: &View<S::Pin>, plan: &Plan, shares: PreparedShares) -> ApprovalRequest {
-        let (public_key_shards, exit_signature_shards) = shares
-            .validators
-            .into_iter()
-            .map(|validator| (validator.public_keys, validator.sealed))
-            .unzip();
+        let (public_key_shards, exit_signature_shards) = shares.into_shards();
         ApprovalRequest {
             validator_index: plan.next_index,
             vault: self.vault,
@@ -587,10 +590,6 @@ fn first(index: u64) -> usize {
 impl<S: Surroundings> Duty for RegisterValidators<S> {
     fn name(&self) -> &'static str {
         "register"
-    }
-
-    fn undone(&self) -> &'static str {
-        "no validator is registered"
     }
 
     async fn tick(&mut self) -> Result<Outcome, DutyError> {

@@ -12,8 +12,8 @@ use sw_spec::{Address, NetworkSpec};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Duty, HarvestVault, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, Rewards, ScanDeposits,
-    ServiceError, Supervisor, WatchChain, checks, oracles::Oracles,
+    Duty, HarvestVault, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, Rewards, RotateExits, Rotator,
+    ScanDeposits, ServiceError, Supervisor, WatchChain, checks, oracles::Oracles, rotate::LastRotation,
 };
 
 /// Everything a running operator is made of, opened and checked for form. Nothing has been asked of any node yet.
@@ -100,6 +100,7 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
         consensus: operator.consensus.clone(),
         oracles: operator.oracles.clone(),
         rewards: rewards.clone(),
+        last_rotation: LastRotation::new(&operator.network),
         validators: operator.validators.clone(),
         wallet: operator.wallet.clone(),
         http: operator.http.clone(),
@@ -118,7 +119,7 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
             1,
         ));
     }
-    let for_registrations = live(&operator);
+    let (for_registrations, for_rotations) = (live(&operator), live(&operator));
     let Operator {
         vault,
         network,
@@ -143,6 +144,16 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
     duties.push((Box::new(scan), scan_slots));
     let watch = WatchChain::new(execution, wallet, network.clone(), Arc::clone(&metrics));
     duties.push((Box::new(watch), 1));
+    // No rotation is urgent, and its batches are an epoch or two apart. What is on its way is tended in every slot, by whatever
+    // else uses the wallet.
+    let rotator = Rotator {
+        vault,
+        network: network.clone(),
+        signer: Arc::clone(&signer),
+        metrics: Arc::clone(&metrics),
+        random,
+    };
+    duties.push((Box::new(RotateExits::new(for_rotations, rotator)), scan_slots));
     let registrar = Registrar {
         vault,
         network,

@@ -20,11 +20,19 @@ pub struct ValidatorShares {
     pub sealed: Vec<EncryptedShare>,
 }
 
+/// Whose exit is signed, and under which validator index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// The validator.
+    pub validator: PublicKeyBytes,
+    /// Its index.
+    pub index: u64,
+}
+
 /// The shares of a batch, and what they were made for.
 #[derive(Debug, Clone)]
 pub struct PreparedShares {
-    first_index: u64,
-    keys: Vec<PublicKeyBytes>,
+    exits: Vec<Exit>,
     config: String,
     /// The shares, validator by validator.
     pub validators: Vec<ValidatorShares>,
@@ -32,13 +40,20 @@ pub struct PreparedShares {
 
 impl PreparedShares {
     /// Whether these shares can be sent again: they depend on the keys, their indices and the oracle set alone.
-    pub fn serve(&self, first_index: u64, keys: &[PublicKeyBytes], config: &str) -> bool {
-        self.first_index == first_index && self.keys == keys && self.config == config
+    pub fn serve(&self, exits: &[Exit], config: &str) -> bool {
+        self.exits == exits && self.config == config
+    }
+
+    /// For each validator what an oracle's request holds: the public shares, and the sealed ones.
+    pub fn into_shards(self) -> (Vec<Vec<PublicKeyBytes>>, Vec<Vec<EncryptedShare>>) {
+        let validators = self.validators.into_iter();
+        validators
+            .map(|validator| (validator.public_keys, validator.sealed))
+            .unzip()
     }
 }
 
-/// Signs the exits of `keys` under consecutive validator indices from `first_index`, splits each signature, checks the
-/// shares and seals them. `config` names the oracle set they are for.
+/// Signs exits, splits each signature, checks the shares and seals them. `config` names the oracle set they are for.
 ///
 /// # Errors
 ///
@@ -49,18 +64,18 @@ pub async fn prepare(
     oracles: &Arc<OracleSet>,
     config: &str,
     network: &NetworkSpec,
-    first_index: u64,
-    keys: &[PublicKeyBytes],
+    exits: &[Exit],
     random: fn() -> Box<dyn CryptoRng + Send>,
 ) -> Result<PreparedShares, DutyError> {
-    if let Some((validator, source)) = signer.prepare(keys).await.into_iter().next() {
+    let keys: Vec<PublicKeyBytes> = exits.iter().map(|exit| exit.validator).collect();
+    if let Some((validator, source)) = signer.prepare(&keys).await.into_iter().next() {
         return Err(DutyError::Signer {
             validator,
             source: Box::new(source),
         });
     }
-    let mut validators = Vec::with_capacity(keys.len());
-    for (validator, index) in keys.iter().copied().zip(first_index..) {
+    let mut validators = Vec::with_capacity(exits.len());
+    for Exit { validator, index } in exits.iter().copied() {
         let signature = signer
             .sign_exit(&validator, index, network)
             .await
@@ -75,8 +90,7 @@ pub async fn prepare(
         validators.push(shares.map_err(|source| DutyError::Shares { validator, source })?);
     }
     Ok(PreparedShares {
-        first_index,
-        keys: keys.to_vec(),
+        exits: exits.to_vec(),
         config: config.to_owned(),
         validators,
     })

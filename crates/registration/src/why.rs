@@ -5,7 +5,7 @@ use std::fmt;
 use sw_chain_client::{Step, Waiting};
 use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
-use crate::ForeignDeposit;
+use crate::{ForeignDeposit, Purpose};
 
 /// A reason for which a duty does not do what it is for now. It is no error: most of them pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +71,15 @@ pub enum WhyNot {
         /// The limit, in wei.
         limit: u128,
     },
-    /// The wallet cannot pay for a registration.
+    /// The wallet cannot pay for the transaction.
     WalletTooPoor {
+        /// What it is for.
+        purpose: Purpose,
         /// The wallet.
         wallet: Address,
         /// Its balance in wei.
         balance: U256,
-        /// What a registration may cost, in wei.
+        /// What it may cost, in wei.
         needed: U256,
         /// What gas is paid in.
         symbol: String,
@@ -87,13 +89,22 @@ pub enum WhyNot {
         /// The vault.
         vault: Address,
     },
+    /// The vault can be harvested, and the rewards file does not say what.
+    NotInRewards {
+        /// The vault.
+        vault: Address,
+    },
     /// A transaction is on its way.
     TransactionPending {
+        /// What it is for.
+        purpose: Purpose,
         /// What is known of it, and what is done about it.
         waiting: Box<Waiting>,
     },
     /// The nodes do not take the transaction.
     TransactionRefused {
+        /// What it is for.
+        purpose: Purpose,
         /// What the last one said.
         message: String,
     },
@@ -109,7 +120,7 @@ pub enum WhyNot {
         /// What is wrong, as the oracle set says it.
         detail: String,
     },
-    /// The deposit root, the next index or the vault changed while the oracles were asked.
+    /// What the oracles were asked to approve has no use any more, because something changed meanwhile.
     Overtaken {
         /// What changed.
         what: &'static str,
@@ -121,12 +132,43 @@ pub enum WhyNot {
         /// What its situation is and what to do.
         detail: String,
     },
+    /// No exit signature of the vault is outdated.
+    UpToDate,
+    /// The vault has never had a validator, and so no exit signatures.
+    NoValidators,
+    /// The last rotation can still be undone.
+    RotationNotFinal {
+        /// Its block.
+        block: u64,
+    },
+    /// The Keeper counts rotations of the vault, but the node does not show the last one.
+    RotationUnknown {
+        /// How many it counts.
+        count: U256,
+        /// From which block on it was searched for.
+        from: u64,
+    },
+    /// Too few oracles can tell which exit signatures are outdated.
+    OutdatedUnknown {
+        /// How many can, and how many must.
+        detail: String,
+    },
+    /// Of those whose exit signatures are outdated, no key can be used.
+    OutdatedNotHeld {
+        /// How many they are.
+        count: usize,
+    },
+    /// What the oracles call outdated are not validators of the vault.
+    OutdatedNotOurs {
+        /// How many they are.
+        count: usize,
+    },
 }
 
 impl WhyNot {
     /// Whether it tells of the same transaction, of which the same has become.
     fn is_about(&self, other: &Waiting) -> bool {
-        matches!(self, Self::TransactionPending { waiting } if (waiting.hash, waiting.step) == (other.hash, other.step))
+        matches!(self, Self::TransactionPending { waiting, .. } if (waiting.hash, waiting.step) == (other.hash, other.step))
     }
 }
 
@@ -199,26 +241,30 @@ impl fmt::Display for WhyNot {
                 )
             }
             Self::WalletTooPoor {
+                purpose,
                 wallet,
                 balance,
                 needed,
                 symbol,
             } => write!(
                 f,
-                "the wallet {wallet} holds {} {symbol}, a registration may cost {}; send it some",
+                "the wallet {wallet} holds {} {symbol}, a {} may cost {}; send it some",
                 Ether(*balance),
+                purpose.noun(),
                 Ether(*needed)
             ),
             Self::HarvestUnknown { vault } => {
                 write!(
                     f,
-                    "the vault {vault} can only be harvested first, but the last rewards file does not list it"
+                    "the vault {vault} must be harvested first, but the last rewards file does not list it"
                 )
             }
-            Self::TransactionPending { waiting } => pending(f, waiting),
-            Self::TransactionRefused { message } => write!(
+            Self::NotInRewards { vault } => write!(f, "the last rewards file does not list the vault {vault}"),
+            Self::TransactionPending { purpose, waiting } => pending(f, purpose.noun(), waiting),
+            Self::TransactionRefused { purpose, message } => write!(
                 f,
-                "every execution node refused the transaction: {message}; trying again within two slots"
+                "every execution node refused the {}: {message}; trying again within two slots",
+                purpose.noun()
             ),
             Self::DoneMeanwhile { tx, block } => write!(
                 f,
@@ -228,18 +274,53 @@ impl fmt::Display for WhyNot {
             Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
             Self::ValidatorsNotScanned => write!(f, "the network's validators are still being read from the chain"),
             Self::OtherRoad { detail } => f.write_str(detail),
+            Self::UpToDate => f.write_str("exit signatures are up to date"),
+            Self::NoValidators => f.write_str("the vault has had no validator yet"),
+            Self::RotationNotFinal { block } => write!(f, "the last rotation, in block {block}, is not final yet"),
+            Self::RotationUnknown { count, from } => write!(
+                f,
+                "the Keeper counts {count} rotations of the vault, but from block {from} on the node does not show the last \
+                 one; it may have pruned its logs, and another node is needed"
+            ),
+            Self::OutdatedUnknown { detail } => f.write_str(detail),
+            Self::OutdatedNotHeld { count } => write!(
+                f,
+                "the exit signatures of {count} {} are outdated, and this operator has none of the keys",
+                validators(*count)
+            ),
+            Self::OutdatedNotOurs { count } => write!(
+                f,
+                "the oracles call exit signatures of {count} {} outdated that the vault does not have",
+                validators(*count)
+            ),
         }
     }
 }
 
-fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
+fn validators(count: usize) -> &'static str {
+    if count == 1 { "validator" } else { "validators" }
+}
+
+/// The first few of a list, and how many more there are.
+pub(crate) struct Few<'a, T>(pub(crate) &'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Few<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, item) in self.0.iter().take(FEW).enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}{item}")?;
+        }
+        match self.0.len().saturating_sub(FEW) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+const FEW: usize = 10;
+
+fn pending(f: &mut fmt::Formatter<'_>, what: &str, waiting: &Waiting) -> fmt::Result {
     let tx = waiting.hash;
-    // The words in the journal are verbs.
-    let what = match waiting.kind.as_str() {
-        "register" => "registration",
-        "rotate" => "rotation",
-        other => other,
-    };
     match waiting.step {
         Step::Cancelled => write!(
             f,
@@ -282,21 +363,22 @@ fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
 pub(crate) struct SaidOnce(Option<std::mem::Discriminant<WhyNot>>, Option<WhyNot>);
 
 impl SaidOnce {
-    /// Logs what is `undone` and `why`, unless it was the last thing said. An amount that only grows is not a new reason.
-    pub(crate) fn say(&mut self, undone: &str, why: &WhyNot) {
+    /// Logs `idle` and why, unless that was the last thing said. An amount that only grows is not a new reason.
+    pub(crate) fn say(&mut self, idle: &'static str, why: &WhyNot) {
         let kind = std::mem::discriminant(why);
         let news = match why {
             WhyNot::NotEnoughAssets { .. }
             | WhyNot::GasTooHigh { .. }
             | WhyNot::WalletTooPoor { .. }
-            | WhyNot::TransactionRefused { .. } => self.0 != Some(kind),
-            WhyNot::TransactionPending { waiting } => self.1.as_ref().is_none_or(|said| !said.is_about(waiting)),
+            | WhyNot::TransactionRefused { .. }
+            | WhyNot::OutdatedUnknown { .. } => self.0 != Some(kind),
+            WhyNot::TransactionPending { waiting, .. } => self.1.as_ref().is_none_or(|said| !said.is_about(waiting)),
             _ => self.1.as_ref() != Some(why),
         };
         if news {
-            tracing::info!(reason = %why, "{undone}");
+            tracing::info!(reason = %why, "{idle}");
         } else {
-            tracing::debug!(reason = %why, "{undone}");
+            tracing::debug!(reason = %why, "{idle}");
         }
         self.0 = Some(kind);
         self.1 = Some(why.clone());
@@ -380,6 +462,7 @@ mod tests {
         let mut waiting = Waiting::new("register", B256::repeat_byte(1), 7, 6_000_000_000);
         let told = |waiting: &Waiting| {
             let why = WhyNot::TransactionPending {
+                purpose: Purpose::Register,
                 waiting: Box::new(waiting.clone()),
             };
             why.to_string().replace(&B256::repeat_byte(1).to_string(), "T")
@@ -397,9 +480,10 @@ mod tests {
         assert!(told(&waiting).contains("has become useless and is being cancelled by T; 4 blocks"));
         let mut said = SaidOnce::default();
         let why = |waiting: &Waiting| WhyNot::TransactionPending {
+            purpose: Purpose::Register,
             waiting: Box::new(waiting.clone()),
         };
-        said.say("", &why(&waiting));
+        said.say("idle", &why(&waiting));
         let before = why(&waiting);
         waiting.blocks = Some(5);
         assert!(before.is_about(&waiting), "another block is no news");
@@ -415,9 +499,9 @@ mod tests {
             symbol: "ETH".to_owned(),
         };
         let mut said = SaidOnce::default();
-        said.say("", &poor(1));
+        said.say("idle", &poor(1));
         assert_eq!(said.0, Some(std::mem::discriminant(&poor(2))));
-        said.say("", &WhyNot::ValidatorsNotScanned);
+        said.say("idle", &WhyNot::ValidatorsNotScanned);
         assert_eq!(said.1, Some(WhyNot::ValidatorsNotScanned));
         said.clear();
         assert!(said.0.is_none());

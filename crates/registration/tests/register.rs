@@ -17,7 +17,9 @@ use sw_chain_client::{
 };
 use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
-use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OnChainOracles, OracleSet, ProtocolConfig};
+use sw_oracle_client::{
+    ApprovalError, ApprovalRequest, ApprovalSubject, Approvals, OnChainOracles, OracleSet, ProtocolConfig,
+};
 use sw_registration::{
     Duty, DutyError, ForeignDeposit, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose,
     RegisterValidators, Registrar, Surroundings, Tended, View, WhyNot,
@@ -174,6 +176,7 @@ impl Surroundings for Fake {
         meanwhile(&mut world);
         if world.oracles_refuse {
             return Err(ApprovalError::NotEnough {
+                what: request.name(),
                 needed: 2,
                 best: 0,
                 outcomes: Vec::new(),
@@ -227,6 +230,7 @@ impl Surroundings for Fake {
 
 fn on_its_way() -> WhyNot {
     WhyNot::TransactionPending {
+        purpose: Purpose::Register,
         waiting: Box::new(Waiting::new("register", B256::repeat_byte(1), 0, 1)),
     }
 }
@@ -777,7 +781,7 @@ async fn a_harvest_at_too_high_a_price_is_told_before_its_file_is_fetched() {
     harvest.tick().await.expect_err("no gateway has the file");
     world.lock().unwrap().no_gateway = false;
     let unlisted = idle(harvest.tick().await);
-    assert_eq!(unlisted, WhyNot::HarvestUnknown { vault: VAULT });
+    assert_eq!(unlisted, WhyNot::NotInRewards { vault: VAULT });
     assert!(world.lock().unwrap().sent.is_empty());
 }
 

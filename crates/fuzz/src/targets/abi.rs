@@ -70,12 +70,13 @@ fn aggregated(returned: &[Vec<u8>]) -> Vec<u8> {
     list_of(&results)
 }
 
-const EVENTS: [&str; 5] = [
+const EVENTS: [&str; 6] = [
     "DepositEvent(bytes,bytes,bytes,bytes,bytes)",
     "ConfigUpdated(string)",
     "RewardsUpdated(address,bytes32,uint256,uint64,uint64,string)",
     "ValidatorRegistered(bytes)",
     "V2ValidatorRegistered(bytes,uint256)",
+    "ExitSignaturesUpdated(address,address,uint256,string)",
 ];
 
 /// The first byte says which event; the rest is its data.
@@ -87,6 +88,7 @@ pub(super) fn events() -> Target {
         abi(&[Part::Word(1), Part::Word(2), Part::Word(3), Part::Bytes(cid)]),
         abi(&[Part::Bytes(&[0xab; 48])]),
         abi(&[Part::Bytes(&[0xab; 48]), Part::Word(32_000_000_000)]),
+        abi(&[Part::Word(4), Part::Bytes(cid)]),
     ];
     for (index, data) in corpus.iter_mut().enumerate() {
         data.insert(0, index as u8);
@@ -96,11 +98,12 @@ pub(super) fn events() -> Target {
             return Ok(Verdict::Refused);
         };
         let which = usize::from(*which) % EVENTS.len();
-        let indexed = if which == 2 {
-            format!(",\"0x{:064x}\",\"{}\"", 1, B256::repeat_byte(9))
-        } else {
-            String::new()
+        let second = match which {
+            2 => Some(B256::repeat_byte(9)),
+            5 => Some(CONTRACT.into_word()),
+            _ => None,
         };
+        let indexed = second.map_or_else(String::new, |second| format!(",\"0x{:064x}\",\"{second}\"", 1));
         let log = format!(
             r#"[{{"address":"{CONTRACT}","topics":["{}"{indexed}],"data":"0x{}","blockNumber":"0x5a","blockHash":"{}","transactionHash":"{}","logIndex":"0x1"}}]"#,
             topic(EVENTS.get(which).copied().unwrap_or_default()),
@@ -114,6 +117,7 @@ pub(super) fn events() -> Target {
             0 => now(snapshot.deposit_events(CONTRACT, 80, 100))?.is_ok(),
             1 => now(snapshot.last_config_cid(CONTRACT, 80, 100))?.is_ok(),
             2 => now(snapshot.last_rewards(CONTRACT, 80, 100))?.is_ok(),
+            5 => now(snapshot.last_exit_signatures_update(CONTRACT, CONTRACT, 80, 100))?.is_ok(),
             _ => now(snapshot.validator_registered_events(CONTRACT, 80, 100))?.is_ok(),
         };
         Ok(accepted.into())
@@ -152,6 +156,7 @@ pub(super) fn multicall() -> Target {
     let corpus = vec![
         aggregated(&registration),
         aggregated(&vault),
+        aggregated(&[number(3), number(1), number(8), number(6), number(9)]),
         aggregated(&[number(1), number(0)]),
     ];
     let network = Network::Mainnet.spec();
@@ -161,8 +166,9 @@ pub(super) fn multicall() -> Target {
         let of_registry = now(snapshot.registration(CONTRACT, 5, &network, CONTRACT))?.is_ok();
         let of_vault = now(snapshot.registration(CONTRACT, 1, &network, CONTRACT))?.is_ok();
         let vault = now(snapshot.vault(CONTRACT, &network))?.is_ok();
+        let rotation = now(snapshot.rotation(CONTRACT, &network, CONTRACT))?.is_ok();
         let oracles = now(snapshot.are_oracles(&network, &[Address::ZERO, CONTRACT]))?.is_ok();
-        Ok((of_registry || of_vault || vault || oracles).into())
+        Ok((of_registry || of_vault || vault || rotation || oracles).into())
     })
 }
 

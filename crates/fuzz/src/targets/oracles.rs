@@ -2,7 +2,7 @@
 
 use alloy::signers::{SignerSync, local::PrivateKeySigner};
 use alloy_primitives::{Address, B256};
-use sw_oracle_client::{ApprovalRequest, Eip712Domain, ProtocolConfig, fuzzing, recover_signer};
+use sw_oracle_client::{ApprovalRequest, ApprovalSubject, Eip712Domain, ProtocolConfig, fuzzing, recover_signer};
 use sw_registration::harvest_params;
 use sw_spec::{Network, address};
 

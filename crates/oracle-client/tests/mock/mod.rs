@@ -3,19 +3,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy::primitives::{Signature, U256, uint};
+use alloy::{
+    primitives::{B256, Signature, U256, uint},
+    sol_types::{SolStruct, eip712_domain},
+};
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{Response, StatusCode},
+    http::{Response, StatusCode, Uri},
 };
 use futures::{StreamExt, stream};
-use serde_json::json;
-use sw_oracle_client::{ApprovalRequest, OracleSet};
-use tokio::{net::TcpListener, task::JoinSet};
+use serde_json::{Value, json};
+use sw_oracle_client::{ApprovalRequest, ApprovalSubject, OracleSet, RotationRequest};
+use sw_shamir_exit::EncryptedShare;
+use sw_spec::PublicKeyBytes;
+use tokio::{net::TcpSocket, task::JoinSet};
 
-use crate::support::{self, CID, DEADLINE, OTHER_CID, domain, request, sign};
+use crate::support::{self, CID, DEADLINE, OTHER_CID, domain, sign};
 
 /// What an endpoint does when it is asked.
 #[derive(Clone, Debug)]
@@ -23,8 +28,8 @@ pub enum Manner {
     Honest,
     /// Signs with another oracle's key.
     OtherKey,
-    /// Signs for another deposit root.
-    OtherRegistration,
+    /// Signs what was approved before: at another deposit root, or with the vault's last nonce.
+    Replaying,
     OtherDeadline,
     OtherContent,
     NoContentId,
@@ -37,6 +42,8 @@ pub enum Manner {
     Empty,
     Failing,
     Refusing,
+    /// Nothing listens.
+    Down,
     Silent,
     /// One byte at a time, for ever.
     Dripping,
@@ -48,56 +55,124 @@ pub enum Manner {
 struct Endpoint {
     position: usize,
     manner: Manner,
-    request: ApprovalRequest,
+    wanted: Wanted,
+}
+
+/// What an oracle signs when it names these exit signatures and this deadline.
+type Digest = Arc<dyn Fn(&str, u64) -> B256 + Send + Sync>;
+
+/// What an oracle expects to be asked, and what it signs.
+#[derive(Clone)]
+pub struct Wanted {
+    /// What takes the place of the endpoint's own path and query.
+    path: Option<&'static str>,
+    body: Value,
+    sign: Digest,
+    /// The digest of what was approved before.
+    last: B256,
+}
+
+impl From<&ApprovalRequest> for Wanted {
+    fn from(request: &ApprovalRequest) -> Self {
+        let last = ApprovalRequest {
+            validators_registry_root: B256::ZERO,
+            ..request.clone()
+        };
+        let signed = request.clone();
+        Self {
+            path: None,
+            body: serde_json::from_str(&request.to_json()).unwrap(),
+            sign: Arc::new(move |cid, deadline| {
+                let request = ApprovalRequest {
+                    deadline,
+                    ..signed.clone()
+                };
+                request.digest(&domain(), cid)
+            }),
+            last: last.digest(&domain(), CID),
+        }
+    }
+}
+
+/// The message as the Keeper has it, written down once more: what is under test does not check itself.
+mod keeper {
+    alloy::sol! {
+        struct KeeperValidators {
+            address vault;
+            string exitSignaturesIpfsHash;
+            uint256 nonce;
+            uint256 deadline;
+        }
+    }
+}
+
+impl From<&RotationRequest> for Wanted {
+    fn from(request: &RotationRequest) -> Self {
+        let (vault, nonce) = (request.vault, request.nonce);
+        let sign = move |cid: &str, nonce: U256, deadline: u64| {
+            let message = keeper::KeeperValidators {
+                vault,
+                exitSignaturesIpfsHash: cid.to_owned(),
+                nonce,
+                deadline: U256::from(deadline),
+            };
+            message.eip712_signing_hash(&eip712_domain! {
+                name: "KeeperOracles",
+                version: "1",
+                chain_id: 1,
+                verifying_contract: domain().keeper,
+            })
+        };
+        let hexadecimal =
+            |keys: &[PublicKeyBytes]| keys.iter().map(|key| hex::encode_prefixed(key.0)).collect::<Vec<_>>();
+        let shares = request.public_key_shards.iter().map(|keys| hexadecimal(keys));
+        let sealed = request.exit_signature_shards.iter();
+        let sealed = sealed.map(|shares| shares.iter().map(EncryptedShare::to_string).collect::<Vec<_>>());
+        Self {
+            path: Some("/signatures"),
+            body: json!({
+                "vault_address": vault.to_string(),
+                "public_keys": hexadecimal(&request.public_keys),
+                "public_key_shards": shares.collect::<Vec<_>>(),
+                "exit_signature_shards": sealed.collect::<Vec<_>>(),
+                "deadline": request.deadline,
+            }),
+            sign: Arc::new(move |cid, deadline| sign(cid, nonce, deadline)),
+            last: sign(CID, nonce - U256::ONE, request.deadline),
+        }
+    }
 }
 
 /// The order of secp256k1.
 const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
 
-async fn answer(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response<Body> {
+async fn answer(State(endpoint): State<Arc<Endpoint>>, uri: Uri, body: Bytes) -> Response<Body> {
     let Endpoint {
         position,
         manner,
-        request,
+        wanted,
     } = &*endpoint;
-    assert_eq!(body, request.to_json(), "what is sent is the request");
+    let own = format!("/oracle?of={position}");
+    assert_eq!(uri.to_string(), wanted.path.unwrap_or(&own));
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(asked, wanted.body, "what is sent is the request");
     let approve = |cid: &str, deadline: u64, signature: &[u8]| {
         json!({ "ipfs_hash": cid, "deadline": deadline, "signature": format!("0x{}", hex::encode(signature)), "more": 1 }).to_string()
     };
-    let digest = request.digest(&domain(), CID);
+    let approve_other = |cid: &str, deadline: u64| {
+        let signature = sign(*position, &(wanted.sign)(cid, deadline));
+        approve(cid, deadline, &signature.as_bytes())
+    };
+    let digest = (wanted.sign)(CID, DEADLINE);
     let good = sign(*position, &digest);
     let signed = |signature: Signature| approve(CID, DEADLINE, &signature.as_bytes());
     let text = match manner {
         Manner::Honest => signed(good),
         Manner::OtherKey => signed(sign(position + 100, &digest)),
-        Manner::OtherRegistration => {
-            let other = ApprovalRequest {
-                validators_registry_root: Default::default(),
-                ..request.clone()
-            };
-            signed(sign(*position, &other.digest(&domain(), CID)))
-        }
-        Manner::OtherDeadline => {
-            let other = ApprovalRequest {
-                deadline: DEADLINE + 1,
-                ..request.clone()
-            };
-            approve(
-                CID,
-                DEADLINE + 1,
-                &sign(*position, &other.digest(&domain(), CID)).as_bytes(),
-            )
-        }
-        Manner::OtherContent => approve(
-            OTHER_CID,
-            DEADLINE,
-            &sign(*position, &request.digest(&domain(), OTHER_CID)).as_bytes(),
-        ),
-        Manner::NoContentId => approve(
-            "../../etc",
-            DEADLINE,
-            &sign(*position, &request.digest(&domain(), "../../etc")).as_bytes(),
-        ),
+        Manner::Replaying => signed(sign(*position, &wanted.last)),
+        Manner::OtherDeadline => approve_other(CID, DEADLINE + 1),
+        Manner::OtherContent => approve_other(OTHER_CID, DEADLINE),
+        Manner::NoContentId => approve_other("../../etc", DEADLINE),
         Manner::HighS => signed(Signature::new(good.r(), ORDER - good.s(), !good.v())),
         Manner::RecoveryIdZero => {
             let mut raw = good.as_bytes();
@@ -120,7 +195,7 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response<
                 &format!("{{\"error\":\"bad proof\"}}{}", "x".repeat(9000)),
             );
         }
-        Manner::Silent => std::future::pending().await,
+        Manner::Down | Manner::Silent => std::future::pending().await,
         Manner::Dripping => {
             let interval = tokio::time::interval(Duration::from_millis(20));
             let drops = stream::unfold(interval, async |mut interval| {
@@ -154,16 +229,24 @@ fn status(status: StatusCode, text: &str) -> Response<Body> {
 #[derive(Default)]
 pub struct Oracles {
     tasks: JoinSet<()>,
+    reserved: Vec<TcpSocket>,
 }
 
 impl Oracles {
-    pub async fn serve(&mut self, position: usize, manner: Manner, request: &ApprovalRequest) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/oracle?of={position}", listener.local_addr().unwrap());
+    pub async fn serve(&mut self, position: usize, manner: Manner, wanted: impl Into<Wanted>) -> String {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}/oracle?of={position}", socket.local_addr().unwrap());
+        if matches!(manner, Manner::Down) {
+            // Bound but not listening: the port stays ours, and connections to it are refused.
+            self.reserved.push(socket);
+            return url;
+        }
+        let listener = socket.listen(64).unwrap();
         let endpoint = Arc::new(Endpoint {
             position,
             manner,
-            request: request.clone(),
+            wanted: wanted.into(),
         });
         let router = Router::new().fallback(answer).with_state(endpoint);
         self.tasks
@@ -172,7 +255,10 @@ impl Oracles {
     }
 
     /// One endpoint for each oracle, and the set of them.
-    pub async fn set(&mut self, manners: &[Manner], needed: usize) -> (OracleSet, ApprovalRequest) {
+    pub async fn set<R>(&mut self, manners: &[Manner], needed: usize, request: fn(usize) -> R) -> (OracleSet, R)
+    where
+        for<'a> Wanted: From<&'a R>,
+    {
         let request = request(manners.len());
         let mut endpoints = Vec::new();
         for (position, manner) in manners.iter().enumerate() {

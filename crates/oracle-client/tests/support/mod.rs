@@ -7,11 +7,11 @@
 )]
 
 use alloy::{
-    primitives::{Address, B256, Signature, address},
+    primitives::{Address, B256, Signature, U256, address},
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use serde_json::{Value, json};
-use sw_oracle_client::{ApprovalRequest, Eip712Domain, OnChainOracles, OracleSet, ProtocolConfig};
+use sw_oracle_client::{ApprovalRequest, Eip712Domain, OnChainOracles, OracleSet, ProtocolConfig, RotationRequest};
 use sw_shamir_exit::{EncryptedShare, OraclePublicKey};
 use sw_spec::{PublicKeyBytes, SignatureBytes};
 use sw_testkit::{array, fixture, list, text};
@@ -126,5 +126,25 @@ pub fn request(oracles: usize) -> ApprovalRequest {
             .iter()
             .map(|i| usize::try_from(i.as_u64().unwrap()).unwrap())
             .collect(),
+    }
+}
+
+/// The same validators and shares, for a vault whose exit signatures changed three times.
+pub fn rotation(oracles: usize) -> RotationRequest {
+    let ApprovalRequest {
+        vault,
+        public_keys,
+        public_key_shards,
+        exit_signature_shards,
+        deadline,
+        ..
+    } = request(oracles);
+    RotationRequest {
+        vault,
+        public_keys,
+        public_key_shards,
+        exit_signature_shards,
+        deadline,
+        nonce: U256::from(3),
     }
 }

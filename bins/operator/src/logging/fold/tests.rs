@@ -209,6 +209,7 @@ fn oracles_down(slot: u64) -> DutyError {
         tracing::warn!(oracle, milliseconds = slot, "oracle gave no approval");
     }
     DutyError::Approvals(Box::new(ApprovalError::NotEnough {
+        what: "registration",
         needed: 8,
         best: usize::try_from(slot % 8).expect("small"),
         outcomes: Vec::new(),
