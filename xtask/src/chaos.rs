@@ -1,14 +1,14 @@
 //! `cargo xtask chaos`: one long scenario over the built operator, its steps drawn by a seed, its invariants held after each.
 
-mod dice;
-mod faults;
-mod operator;
+pub(crate) mod dice;
+pub(crate) mod faults;
+pub(crate) mod operator;
 mod report;
-mod scenario;
-mod secrets;
+pub(crate) mod scenario;
+pub(crate) mod secrets;
 mod steps;
 mod trap;
-mod vitals;
+pub(crate) mod vitals;
 
 use std::{
     path::PathBuf,
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     report.verdict(arguments)
 }
 
-fn another_seed() -> u64 {
+pub(crate) fn another_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::from(now.subsec_nanos()) ^ now.as_secs()
 }

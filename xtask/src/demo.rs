@@ -1,7 +1,9 @@
 //! `cargo xtask demo`: the shipped binary does its job on a whole network, and the chain is asked what came of it.
 
+mod exit;
 mod recover;
 mod register;
+mod rotate;
 
 use std::path::Path;
 
@@ -21,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 /// The scenarios by name; each is a file below `demo/`.
-const SCENARIOS: [&str; 2] = ["register", "recover"];
+const SCENARIOS: [&str; 4] = ["register", "recover", "rotate", "exit"];
 
 /// What a scenario brought about.
 pub(crate) struct Outcome {
@@ -64,6 +66,8 @@ async fn show(scenario: &str, operator: &Path) -> Result<Outcome, Failure> {
     match scenario {
         "register" => register::run(operator).await.map(Outcome::from),
         "recover" => recover::run(operator).await,
+        "rotate" => rotate::run(operator).await,
+        "exit" => exit::run(operator).await,
         other => Err(format!("no scenario is called `{other}`").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | fuzz | layers | figures | fixtures`.
+//! Project tasks: `cargo xtask demo | devnet | ci | crash | kills | chaos | soak | fuzz | layers | figures | fixtures`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,6 +16,7 @@ mod fuzz;
 mod kills;
 mod layers;
 mod shell;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Task {
     Kills(kills::Arguments),
     /// Runs a long random scenario over the whole network, and holds the invariants after each step.
     Chaos(chaos::Arguments),
+    /// Runs all duties for thousands of slots while a tenth of all calls fails, and counts what happened.
+    Soak(soak::Arguments),
     /// Feeds every parser of what comes from outside with mutated and random inputs.
     Fuzz(fuzz::Arguments),
     /// Proves that the crates depend on each other in one direction only.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Kills(arguments) => kills::run(&arguments),
         Task::Chaos(arguments) => chaos::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Layers => layers::run(),
         Task::Figures => figures::run(),

@@ -145,8 +145,7 @@ impl Report {
                 self.failures = 0;
                 match outcome {
                     Outcome::Idle(why) => self.why.say(self.idle, &why),
-                    Outcome::Acted => self.why.clear(),
-                    Outcome::Watched => {}
+                    Outcome::Acted | Outcome::Watched => self.why.clear(),
                 }
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Why nothing is registered or rotated, in words for the person who waits.
+//! Why a duty does nothing, in words for the person who waits.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
 use crate::{ForeignDeposit, Purpose};
 
-/// A reason for which no validator is registered now, or no exit signature rotated. It is no error: most of them pass.
+/// A reason for which a duty does not do what it is for now. It is no error: most of them pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyNot {
@@ -89,6 +89,11 @@ pub enum WhyNot {
         /// The vault.
         vault: Address,
     },
+    /// The vault can be harvested, and the rewards file does not say what.
+    NotInRewards {
+        /// The vault.
+        vault: Address,
+    },
     /// A transaction is on its way.
     TransactionPending {
         /// What it is for.
@@ -102,6 +107,13 @@ pub enum WhyNot {
         purpose: Purpose,
         /// What the last one said.
         message: String,
+    },
+    /// A transaction that may have done the same is in a block that was not seen yet.
+    DoneMeanwhile {
+        /// That transaction.
+        tx: B256,
+        /// Its block.
+        block: u64,
     },
     /// An oracle of the config is not one on chain: the set is being changed, or the config is forged.
     OraclesChanging {
@@ -247,11 +259,16 @@ impl fmt::Display for WhyNot {
                     "the vault {vault} must be harvested first, but the last rewards file does not list it"
                 )
             }
+            Self::NotInRewards { vault } => write!(f, "the last rewards file does not list the vault {vault}"),
             Self::TransactionPending { purpose, waiting } => pending(f, purpose.noun(), waiting),
             Self::TransactionRefused { purpose, message } => write!(
                 f,
                 "every execution node refused the {}: {message}; trying again within two slots",
                 purpose.noun()
+            ),
+            Self::DoneMeanwhile { tx, block } => write!(
+                f,
+                "transaction {tx} in block {block} may have done it already; looking again"
             ),
             Self::OraclesChanging { detail } => write!(f, "the oracle set is not consistent: {detail}"),
             Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
@@ -397,8 +414,23 @@ impl fmt::Display for Ether {
     }
 }
 
+/// What gas costs, in wei, shown in units of 10^18 with all that a gwei can tell, rounded up.
+pub(crate) struct Cost(pub(crate) U256);
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gwei = U256::from(1_000_000_000);
+        let (whole, rest) = self.0.div_ceil(gwei).div_rem(gwei);
+        let fraction = format!("{:09}", rest.saturating_to::<u64>());
+        match fraction.trim_end_matches('0') {
+            "" => write!(f, "{whole}"),
+            fraction => write!(f, "{whole}.{fraction}"),
+        }
+    }
+}
+
 /// A price in wei, shown in gwei with at most two digits behind the point.
-struct GweiOf(u128);
+pub(crate) struct GweiOf(pub(crate) u128);
 
 impl fmt::Display for GweiOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -418,12 +450,16 @@ mod tests {
         assert_eq!(eth("11400000000000000000"), "11.4");
         assert_eq!(eth("31999999999999999999"), "31.9999");
         assert_eq!(eth("1"), "0");
+        let cost = |wei: u64| Cost(U256::from(wei)).to_string();
+        assert_eq!(cost(1_234_567_000_000), "0.000001235", "never less than it is");
+        assert_eq!((cost(1), cost(0)), ("0.000000001".to_owned(), "0".to_owned()));
+        assert_eq!(cost(2_500_000_000_000_000_000), "2.5");
         assert_eq!(GweiOf(10_500_000_000).to_string(), "10.50");
     }
 
     #[test]
     fn a_transaction_on_its_way_is_told_with_its_age_its_offer_and_what_is_done() {
-        let mut waiting = Waiting::new(B256::repeat_byte(1), 7, 6_000_000_000);
+        let mut waiting = Waiting::new("register", B256::repeat_byte(1), 7, 6_000_000_000);
         let told = |waiting: &Waiting| {
             let why = WhyNot::TransactionPending {
                 purpose: Purpose::Register,

@@ -10,7 +10,7 @@ use sw_devnet::{
 use super::dice::Dice;
 
 /// What an oracle does wrong.
-pub(super) fn of_oracle(dice: &mut Dice) -> Fault {
+pub(crate) fn of_oracle(dice: &mut Dice) -> Fault {
     let server_error = Act::Status {
         code: 500,
         retry_after: None,
@@ -37,7 +37,7 @@ pub(super) fn of_oracle(dice: &mut Dice) -> Fault {
 }
 
 /// What an execution endpoint does wrong with some of its requests.
-pub(super) fn of_node(dice: &mut Dice) -> Rule {
+pub(crate) fn of_node(dice: &mut Dice) -> Rule {
     let act = match dice.below(16) {
         0 | 1 => Act::LoseReply,
         2 => Act::LoseRequest,
@@ -80,7 +80,7 @@ pub(super) fn of_node(dice: &mut Dice) -> Rule {
 }
 
 /// What an execution endpoint does wrong with deposits.
-pub(super) fn of_logs(dice: &mut Dice, proxy: &ExecutionProxy, deposits: u64) -> Rule {
+pub(crate) fn of_logs(dice: &mut Dice, proxy: &ExecutionProxy, deposits: u64) -> Rule {
     let field = dice.one_of(&DepositField::ALL);
     let deposit = dice.below(deposits);
     if let Some(field) = field {
@@ -91,7 +91,7 @@ pub(super) fn of_logs(dice: &mut Dice, proxy: &ExecutionProxy, deposits: u64) ->
 }
 
 /// What the gateway or the consensus node does wrong with some of its requests.
-pub(super) fn of_server(dice: &mut Dice) -> Rule {
+pub(crate) fn of_server(dice: &mut Dice) -> Rule {
     let acts = [
         Act::LoseReply,
         Act::Hang(Duration::from_secs(20)),

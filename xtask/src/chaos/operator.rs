@@ -13,23 +13,23 @@ use super::{
 };
 use crate::Failure;
 
-pub(super) struct Operator {
+pub(crate) struct Operator {
     person: Person,
     secrets: Secrets,
     running: RunningOperator,
     vitals: Vitals,
     /// Bytes of its log in which secrets were looked for.
     looked: usize,
-    pub(super) most: Most,
-    pub(super) kills: u32,
-    pub(super) stops: u32,
-    pub(super) refused: u32,
-    pub(super) log_lines: usize,
-    pub(super) violations: Vec<Violation>,
+    pub(crate) most: Most,
+    pub(crate) kills: u32,
+    pub(crate) stops: u32,
+    pub(crate) refused: u32,
+    pub(crate) log_lines: usize,
+    pub(crate) violations: Vec<Violation>,
 }
 
 impl Operator {
-    pub(super) fn start(person: Person, secrets: Secrets) -> Result<Self, Failure> {
+    pub(crate) fn start(person: Person, secrets: Secrets) -> Result<Self, Failure> {
         Ok(Self {
             running: person.start(&[])?,
             person,
@@ -45,8 +45,13 @@ impl Operator {
         })
     }
 
+    /// How many lines it has said since it was started last.
+    pub(crate) fn lines(&self) -> usize {
+        self.running.lines()
+    }
+
     /// The end of what it said.
-    pub(super) fn last_lines(&self) -> String {
+    pub(crate) fn last_lines(&self) -> String {
         let log = self.running.log();
         let lines: Vec<&str> = log.lines().collect();
         lines
@@ -55,14 +60,20 @@ impl Operator {
             .join("\n")
     }
 
-    pub(super) async fn kill_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
+    pub(crate) async fn kill_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
         self.running.kill().await?;
         self.kills += 1;
         self.restart(auditor)
     }
 
     /// SIGTERM must be obeyed within five seconds (I11).
-    pub(super) async fn stop_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
+    pub(crate) async fn stop_and_restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
+        self.stop().await?;
+        self.restart(auditor)
+    }
+
+    /// SIGTERM, as before; it is not started again.
+    pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
         match self.running.stop(STOP).await {
             // A signal that comes before the program looks for signals ends it too.
             Ok(status) if status.code() == Some(STOPPED) || status.code().is_none() => {}
@@ -73,7 +84,7 @@ impl Operator {
             }
         }
         self.stops += 1;
-        self.restart(auditor)
+        Ok(())
     }
 
     fn restart(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
@@ -87,7 +98,7 @@ impl Operator {
     }
 
     /// A second one on the same directory is refused.
-    pub(super) async fn start_second(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn start_second(&mut self) -> Result<(), Failure> {
         // The first takes its lock when it starts.
         let _ = self.running.says("keystores found", STOP).await;
         let mut second = self.person.start(&[])?;
@@ -103,7 +114,7 @@ impl Operator {
     }
 
     /// Looks at the process and at what it said; starts another when it has ended by itself.
-    pub(super) async fn look(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
+    pub(crate) async fn look(&mut self, auditor: &mut Auditor) -> Result<(), Failure> {
         self.look_at_log();
         if let Some(pid) = self.running.id() {
             self.vitals.look(pid, &mut self.most, &mut self.violations);

@@ -360,7 +360,7 @@ impl<'a> Scenario<'a> {
 }
 
 /// An operator that is told to be quick, since slots are a second long.
-fn environment(endpoints: String) -> Vec<(String, String)> {
+pub(crate) fn environment(endpoints: String) -> Vec<(String, String)> {
     let seconds = [
         ("EXECUTION_TIMEOUT", "3"),
         ("CONSENSUS_TIMEOUT", "3"),

@@ -13,11 +13,11 @@ use sw_devnet::audit::Violation;
 use crate::Failure;
 
 /// Secrets of one vault's directory, by name.
-pub(super) struct Secrets(Vec<(String, String)>);
+pub(crate) struct Secrets(Vec<(String, String)>);
 
 impl Secrets {
     /// The mnemonic, the passwords, and the wallet's key.
-    pub(super) fn of(vault_dir: &Path, mnemonic: &str) -> Result<Self, Failure> {
+    pub(crate) fn of(vault_dir: &Path, mnemonic: &str) -> Result<Self, Failure> {
         let words: Vec<&str> = mnemonic.split_whitespace().collect();
         // One word alone may be in any text.
         let pairs = words
@@ -38,7 +38,7 @@ impl Secrets {
     }
 
     /// Reports every secret that a text has in it (I10).
-    pub(super) fn look(&self, text: &str, violations: &mut Vec<Violation>) {
+    pub(crate) fn look(&self, text: &str, violations: &mut Vec<Violation>) {
         for (name, _) in self.0.iter().filter(|(_, secret)| text.contains(secret.trim())) {
             violations.push(Violation::new("I10", format!("{name} is in the log")));
         }
@@ -77,10 +77,10 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The key files as they were when they were reported created (I9).
-pub(super) struct KeyFiles(BTreeMap<PathBuf, Vec<u8>>);
+pub(crate) struct KeyFiles(BTreeMap<PathBuf, Vec<u8>>);
 
 impl KeyFiles {
-    pub(super) fn of(vault_dir: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(vault_dir: &Path) -> std::io::Result<Self> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(vault_dir.join("keystores"))? {
             let path = entry?.path();
@@ -89,7 +89,7 @@ impl KeyFiles {
         Ok(Self(files))
     }
 
-    pub(super) fn look(&self, violations: &mut Vec<Violation>) {
+    pub(crate) fn look(&self, violations: &mut Vec<Violation>) {
         for (path, then) in &self.0 {
             if fs::read(path).ok().as_ref() != Some(then) {
                 let what = format!("`{}` is not what it was", path.display());

@@ -12,7 +12,7 @@ use sw_devnet::audit::Violation;
 /// A keystore takes 256 MiB for the second in which it is opened. What grows is the least that a process had in each half
 /// minute.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Vitals {
+pub(crate) struct Vitals {
     window: Instant,
     windows: u32,
     least: Option<(u64, u64)>,
@@ -22,16 +22,18 @@ pub(super) struct Vitals {
 
 /// The most that any process took.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Most {
-    pub(super) rss_kib: u64,
-    pub(super) descriptors: u64,
+pub(crate) struct Most {
+    pub(crate) rss_kib: u64,
+    pub(crate) descriptors: u64,
     /// Beyond what the process had when it was warm.
-    pub(super) growth_kib: u64,
-    pub(super) more_descriptors: u64,
+    pub(crate) growth_kib: u64,
+    pub(crate) more_descriptors: u64,
+    /// The least of the first half minute in which any process was warm, and of the last one.
+    pub(crate) first_and_last: Option<((u64, u64), (u64, u64))>,
 }
 
 impl Vitals {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             window: Instant::now(),
             windows: 0,
@@ -41,7 +43,7 @@ impl Vitals {
     }
 
     /// Looks at the process, and reports what is too much (I12).
-    pub(super) fn look(&mut self, pid: u32, most: &mut Most, violations: &mut Vec<Violation>) {
+    pub(crate) fn look(&mut self, pid: u32, most: &mut Most, violations: &mut Vec<Violation>) {
         let Some((rss, descriptors)) = read(pid) else { return };
         most.rss_kib = most.rss_kib.max(rss);
         most.descriptors = most.descriptors.max(descriptors);
@@ -78,6 +80,8 @@ impl Vitals {
         self.windows += 1;
         self.least = None;
         if self.windows > 1 {
+            let (first, _) = most.first_and_last.unwrap_or((least, least));
+            most.first_and_last = Some((first, least));
             let (warm_rss, warm_descriptors) = *self.warm.get_or_insert(least);
             most.growth_kib = most.growth_kib.max(least.0.saturating_sub(warm_rss));
             most.more_descriptors = most.more_descriptors.max(least.1.saturating_sub(warm_descriptors));

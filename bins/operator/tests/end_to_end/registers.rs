@@ -106,14 +106,12 @@ async fn overtaken_once(index_moves: bool, reason: &str) {
         requests.load(Ordering::SeqCst) >= 2,
         "the approval of the first request was not used"
     );
-    let nonce = setup
-        .devnet
-        .chain()
-        .rpc()
-        .nonce(setup.wallet.parse().unwrap())
-        .await
-        .unwrap();
-    assert_eq!(nonce, 1, "one transaction was ever sent:\n{}", running.log());
+    assert_eq!(
+        setup.sent().await,
+        1,
+        "one transaction was ever sent:\n{}",
+        running.log()
+    );
     let sent: Vec<Value> = setup.devnet.oracles()[0]
         .requests()
         .iter()
@@ -157,8 +155,14 @@ async fn a_due_harvest_is_part_of_the_registration() {
         .reward(vault, 500_000_000_000_000_000, eth / 2)
         .await
         .unwrap();
-    setup.registered(2, &running).await;
+    let registered = setup.registered(2, &running).await;
     assert_eq!(running.stop(STOP).await.unwrap().code(), Some(143));
+    let harvests = setup.devnet.chain().harvests(vault).await.unwrap();
+    assert!(
+        matches!(&harvests[..], [one] if one.tx == registered[1].tx),
+        "{harvests:?}"
+    );
+    assert_eq!(setup.sent().await, 2, "a transaction each:\n{}", running.log());
 }
 
 #[tokio::test]

@@ -99,6 +99,31 @@ impl Setup {
         self.devnet.registered(self.vault).await.unwrap().len()
     }
 
+    /// How many transactions of the wallet are in the chain or on their way to it.
+    pub(crate) async fn sent(&self) -> u64 {
+        let wallet = self.wallet.parse().unwrap();
+        self.devnet.chain().rpc().nonce(wallet).await.unwrap()
+    }
+
+    /// Waits until so many more blocks are mined.
+    pub(crate) async fn blocks(&self, more: u64) {
+        let number = async || {
+            self.devnet
+                .chain()
+                .rpc()
+                .block(None)
+                .await
+                .unwrap()
+                .unwrap()
+                .number
+                .to::<u64>()
+        };
+        let until = number().await + more;
+        while number().await < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Runs `start` that must end by itself, and returns its exit code and what it said.
     pub(crate) async fn start_fails(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut running = self.person.start(arguments).unwrap();

@@ -80,6 +80,12 @@ async fn a_vault_of_version_1_registers_one_key_then_several_then_with_a_harvest
     assert_eq!((to, &data[..8]), (vault, MULTICALL));
     let (update, register) = (data.find(UPDATE_STATE), data.find(REGISTER_ONE));
     assert!(update.is_some() && update < register, "{data}");
+    let harvests = devnet.chain().harvests(vault).await.unwrap();
+    assert!(
+        matches!(&harvests[..], [one] if one.tx == registered[3].tx),
+        "{harvests:?}"
+    );
+    assert_eq!(setup.sent().await, 3, "a transaction for each registration");
     assert_eq!(running.stop(STOP).await.unwrap().code(), Some(143));
 
     let signers = devnet.approval_signers(registered[3].tx).await.unwrap();

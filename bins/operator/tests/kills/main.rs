@@ -8,10 +8,12 @@ mod calls;
 mod chaos;
 mod frugal;
 mod ground;
+mod harvests;
 mod moments;
 mod seconds;
 #[path = "../end_to_end/setup.rs"]
 #[expect(dead_code, reason = "shared with the tests from end to end")]
 mod setup;
+mod soak;
 mod stops;
 mod traced;

@@ -108,6 +108,12 @@ impl GatewayHandle {
             .map(|file| file.content)
     }
 
+    /// How often it was asked for this CID.
+    pub fn asked(&self, cid: &str) -> usize {
+        let asked = |cid| self.shared.read().asked.get(&cid).copied();
+        Cid::from_str(cid).ok().and_then(asked).unwrap_or_default()
+    }
+
     /// Sets what the gateway does when it is asked for this CID; `None` is the truth. Asked for a file of several blocks
     /// with this one among them, it alters the block.
     ///
@@ -161,6 +167,7 @@ struct Shared(RwLock<Content>);
 struct Content {
     blocks: HashMap<Cid, Block>,
     faults: HashMap<Cid, ContentFault>,
+    asked: HashMap<Cid, usize>,
 }
 
 /// A file as it is served.
@@ -263,6 +270,7 @@ async fn serve_content(
     let Ok(cid) = Cid::from_str(&cid) else {
         return (StatusCode::BAD_REQUEST, "invalid cid").into_response();
     };
+    *shared.write().asked.entry(cid).or_default() += 1;
     let content = shared.read();
     match content.faults.get(&cid) {
         Some(ContentFault::Html) => {

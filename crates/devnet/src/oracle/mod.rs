@@ -33,6 +33,6 @@ pub use self::{
     key::{InvalidOracleKey, OracleKey},
     node::NodeOracleError,
     record::RecoveredExit,
-    recoverable::Recoverable,
+    recoverable::{Recoverable, Rotated},
     set::{Newcomer, NodeRuntime, OracleSet, OracleSetConfig, OracleSetError},
 };

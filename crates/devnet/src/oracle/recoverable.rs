@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use alloy::primitives::{Address, FixedBytes};
+use alloy::primitives::{Address, B256, FixedBytes};
 use serde::Deserialize;
 
 use super::{
@@ -77,6 +77,38 @@ impl Devnet {
         };
         // Cut off only when the runtime shuts down.
         Ok(tokio::task::spawn_blocking(find).await.unwrap_or_default())
+    }
+}
+
+/// A rotation of a vault's exit signatures, as the Keeper's event and the document say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// Whose exits were rotated; nobody's if the document cannot be read.
+    pub public_keys: Vec<FixedBytes<48>>,
+    /// The transaction.
+    pub tx: B256,
+    /// The block.
+    pub block: u64,
+}
+
+impl Devnet {
+    /// The rotations of a vault's exit signatures that the Keeper has accepted, in order.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn rotated(&self, vault: Address) -> Result<Vec<Rotated>, DevnetError> {
+        let keeper = self.chain().addresses().keeper;
+        let events = self.chain().events::<ExitSignaturesUpdated>(keeper).await?;
+        let of_vault = events.into_iter().filter(|(event, _)| event.vault == vault);
+        let read = |cid: &str| serde_json::from_slice::<Document>(&self.gateway().content(cid)?).ok();
+        Ok(of_vault
+            .map(|(event, log)| Rotated {
+                public_keys: read(&event.exitSignaturesIpfsHash).map_or_else(Vec::new, |document| document.public_keys),
+                tx: log.transaction_hash,
+                block: log.block_number.to(),
+            })
+            .collect())
     }
 }
 

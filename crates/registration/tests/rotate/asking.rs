@@ -159,7 +159,7 @@ async fn each_reason_of_the_chain_is_told_and_no_oracle_is_asked_to_approve() {
         ),
         (
             |world| {
-                let waiting = Box::new(Waiting::new(B256::repeat_byte(5), 3, 1));
+                let waiting = Box::new(Waiting::new("rotate", B256::repeat_byte(5), 3, 1));
                 let purpose = Purpose::Rotate;
                 world.tended.blocked = Some(WhyNot::TransactionPending { purpose, waiting });
             },

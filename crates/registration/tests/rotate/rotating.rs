@@ -264,7 +264,7 @@ async fn what_was_sent_before_comes_first_and_is_noticed_after_a_restart() {
         world.all_claim(None, &[FIRST, FIRST + 1]);
         world.tended.blocked = Some(WhyNot::TransactionPending {
             purpose: Purpose::Rotate,
-            waiting: Box::new(Waiting::new(B256::repeat_byte(5), 3, 1)),
+            waiting: Box::new(Waiting::new("rotate", B256::repeat_byte(5), 3, 1)),
         });
     });
     let why = ground.idle().await.to_string();
