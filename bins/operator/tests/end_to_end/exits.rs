@@ -369,6 +369,11 @@ async fn what_every_client_refuses_is_told_in_its_words_and_what_it_takes_reache
             );
             assert!(client.finality().await.unwrap().finalized.epoch.0 > 0, "{kind:?}");
             client.fork().await.unwrap();
+            let refusal = refusal(&client, &signed(0, 5, &network).await).await;
+            assert!(
+                refusal.message.len() > 10 && !refusal.message.contains('{'),
+                "{kind:?}, old {old}: {refusal}"
+            );
         }
     }
 }
