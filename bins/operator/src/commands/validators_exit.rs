@@ -1,27 +1,19 @@
 //! `operator validators-exit`.
 
 mod chain;
+mod plan;
 mod report;
 mod send;
 mod words;
 
-use std::{
-    collections::BTreeSet,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, num::NonZeroUsize, path::PathBuf};
 
-use sw_key_ops::{Choice, KeystoreKeys, KnownValidator, Selection, choose_exits, sign_exit};
-use sw_signers::{LocalSigner, ValidatorSigner};
-use sw_spec::{NetworkSpec, PublicKeyBytes, RedactedUrl, SignedVoluntaryExit};
-use sw_vault_dir::{KeystoreIndex, Overwrite, write_private};
-use tokio::runtime::Runtime;
+use sw_key_ops::{Choice, KeystoreKeys, choose_exits};
+use sw_signers::LocalSigner;
+use sw_spec::{PublicKeyBytes, RedactedUrl};
+use sw_vault_dir::KeystoreIndex;
 
-use self::{
-    chain::Chain,
-    report::{Fate, Report},
-    send::Signals,
-};
+use self::{chain::Chain, plan::Plan, report::Report};
 use crate::{
     config::{EndpointParser, VaultArgs},
     error::{CliError, Kind},
@@ -112,6 +104,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
     chain.compare(&network, args.output.is_some(), ui)?;
     let selection =
         choose_exits(&found.rules, &keys, &found.known, &choice).map_err(|error| words::not_offered(&error))?;
+    words::left_out(&selection.left_out, ui);
     let mut report = Report {
         vault,
         network: network.name.as_str(),
@@ -121,29 +114,15 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         output: args.output.as_deref(),
         is_dry: args.dry_run,
     };
-    words::left_out(&selection.left_out, ui);
     let plan = Plan {
         runtime: &runtime,
         chain: &chain,
-        selection: &selection,
+        chosen: &selection.chosen,
         signer: &signer,
         network: &network,
         ui,
     };
-    let done = if selection.chosen.is_empty() {
-        ui.say("No validator can be exited now.");
-        Ok(())
-    } else if args.dry_run {
-        report.all_are(&selection, || Fate::Listed);
-        Ok(())
-    } else if let Some(path) = args.output.as_deref() {
-        plan.write(path).map(|()| report.all_are(&selection, || Fate::Signed))
-    } else {
-        if !args.no_confirm {
-            words::confirm(&selection.chosen, ui)?;
-        }
-        plan.send(&mut report)
-    };
+    let done = plan.carry_out(&mut report, args.no_confirm);
     // A computation on another thread, such as opening a keystore, has nothing to finish.
     runtime.shutdown_background();
     if report.fates.is_empty() && done.is_err() {
@@ -155,66 +134,6 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<(), CliError> {
         report.print(ui)?;
     }
     done
-}
-
-/// What will be done, and with what.
-struct Plan<'a> {
-    runtime: &'a Runtime,
-    chain: &'a Chain,
-    selection: &'a Selection,
-    signer: &'a dyn ValidatorSigner,
-    network: &'a NetworkSpec,
-    ui: &'a Ui,
-}
-
-impl Plan<'_> {
-    /// Signs all before anything leaves: what cannot be signed is known in time.
-    async fn sign(&self, signals: &mut Signals) -> Result<Vec<(KnownValidator, SignedVoluntaryExit)>, CliError> {
-        let signing = async {
-            let keys: Vec<_> = self
-                .selection
-                .chosen
-                .iter()
-                .map(|validator| validator.public_key)
-                .collect();
-            let refused = self.signer.prepare(&keys).await;
-            if !refused.is_empty() {
-                return Err(words::unsigned(refused.iter().map(|(_, error)| error)));
-            }
-            let mut signed = Vec::new();
-            for validator in &self.selection.chosen {
-                let exit = sign_exit(self.signer, validator, self.network).await;
-                signed.push((*validator, exit.map_err(|error| words::unsigned([&error]))?));
-            }
-            Ok(signed)
-        };
-        tokio::select! {
-            biased;
-            stopped = signals.next() => Err(CliError::new(stopped, "interrupted; nothing was sent")),
-            signed = signing => signed,
-        }
-    }
-
-    fn write(&self, path: &Path) -> Result<(), CliError> {
-        let signed = self
-            .runtime
-            .block_on(async { self.sign(&mut Signals::listen()?).await })?;
-        let exits: Vec<_> = signed.iter().map(|(_, exit)| exit).collect();
-        let text = serde_json::to_string(&exits)
-            .map_err(|error| CliError::caused_by(Kind::Bug, "cannot write the exits as JSON", &error))?;
-        write_private(path, text.as_bytes(), Overwrite::Refuse).map_err(|error| words::not_written(&error))?;
-        words::drawer(path, self.ui);
-        Ok(())
-    }
-
-    fn send(&self, report: &mut Report<'_>) -> Result<(), CliError> {
-        self.runtime.block_on(async {
-            let mut signals = Signals::listen()?;
-            let signed = self.sign(&mut signals).await?;
-            report.fates = send::all(&self.chain.client, &signed, &mut signals, self.ui).await;
-            report.verdict(signals.caught)
-        })
-    }
 }
 
 fn parse_count(text: &str) -> Result<NonZeroUsize, &'static str> {

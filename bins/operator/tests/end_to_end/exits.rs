@@ -369,6 +369,11 @@ async fn what_every_client_refuses_is_told_in_its_words_and_what_it_takes_reache
             );
             assert!(client.finality().await.unwrap().finalized.epoch.0 > 0, "{kind:?}");
             client.fork().await.unwrap();
+            let refusal = refusal(&client, &signed(0, 5, &network).await).await;
+            assert!(
+                refusal.message.len() > 10 && !refusal.message.contains('{'),
+                "{kind:?}, old {old}: {refusal}"
+            );
         }
     }
 }
@@ -439,6 +444,23 @@ async fn a_network_file_that_is_wrong_about_the_fork_or_the_epoch_is_told_by_the
 #[tokio::test]
 async fn exits_in_a_drawer_are_sent_by_anybody_later() {
     let vault = Vault::with_validators(2, small()).await;
+    let wrong = vault.home.path().join("wrong.txt");
+    fs::write(&wrong, "mistyped").unwrap();
+    let answer = vault
+        .exit(
+            &[
+                "--no-confirm",
+                "--keystores-password-file",
+                &wrong.display().to_string(),
+            ],
+            "",
+        )
+        .await;
+    ended(
+        &answer,
+        4,
+        &["not every exit can be signed; nothing was sent", "wrong password"],
+    );
     // The operator may be running: its directory is locked then.
     let _lock = VaultDir::new(&vault.person.data_dir, vault.devnet.vault())
         .lock()

@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use serde_json::{Value, json};
 use sw_chain_client::{EndpointFailure, ExitOutcome, ExitRefusal};
-use sw_key_ops::{KnownValidator, LeftOut, Selection};
+use sw_key_ops::{KnownValidator, LeftOut};
 use sw_spec::{Address, Epoch};
 
 use super::words::listed;
@@ -122,8 +122,8 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// Gives all that were chosen the same fate.
-    pub(super) fn all_are(&mut self, selection: &Selection, fate: impl Fn() -> Fate) {
-        self.fates = selection.chosen.iter().map(|validator| (*validator, fate())).collect();
+    pub(super) fn all_are(&mut self, chosen: &[KnownValidator], fate: impl Fn() -> Fate) {
+        self.fates = chosen.iter().map(|validator| (*validator, fate())).collect();
     }
 
     /// Prints the result in one line, if there is one.
