@@ -25,13 +25,7 @@ pub(super) fn draw(dice: &mut Dice, slots: u64, oracles: usize) -> Vec<Vec<Event
     };
     // A vault without a validator has nothing to harvest or to rotate.
     at(0, Event::Stake(2));
-    at(
-        5,
-        Event::Vote {
-            milliether: 20,
-            mev: 1,
-        },
-    );
+    at(5, Event::Vote { milliether: 20, mev: 1 });
     at(10, Event::Replace(0));
     for slot in sometimes(dice, slots, 15, 40) {
         at(slot, Event::Stake(dice.between(1, 3)));
