@@ -18,7 +18,7 @@ use beacon::Beacon;
 pub use exits::{ExitOutcome, ExitRefusal, ExitSeen};
 
 #[cfg(feature = "fuzzing")]
-pub(crate) use answers::readable_as;
+pub(crate) use {answers::readable_as, exits::refusal_in};
 
 mod answers;
 mod beacon;

@@ -62,6 +62,12 @@ pub fn beacon_answers(body: &[u8], url: &RedactedUrl) -> Vec<&'static str> {
     consensus::readable_as(body, url)
 }
 
+/// What is told of an answer to an exit, if it is a refusal.
+pub fn exit_refusal(status: u16, body: Vec<u8>, url: &RedactedUrl) -> Option<String> {
+    let answer = Answer::of(StatusCode::from_u16(status).unwrap_or_default(), body);
+    consensus::refusal_in(&answer, url)
+}
+
 /// What an error shows of a foreign text.
 pub fn shown(text: &[u8], url: &RedactedUrl) -> String {
     excerpt(text, url)

@@ -11,7 +11,7 @@ use sw_chain_client::{
     Address, B256, ConsensusClient, ConsensusOptions, EndpointFault, ExecutionClient, ExecutionError, ExecutionOptions,
     TransactionStatus,
 };
-use sw_spec::Network;
+use sw_spec::{Epoch, Network, SignatureBytes, SignedVoluntaryExit, VoluntaryExit};
 use sw_testkit::hostile::{HostileServer, Manner, most_memory};
 
 /// A client with the limits of the operator.
@@ -131,8 +131,15 @@ async fn no_node_takes_more_memory_or_time_than_it_is_given() {
         };
         let execution = ExecutionClient::new(http_client(), url.clone(), execution);
         let consensus = ConsensusClient::new(http_client(), url, consensus);
-        let asked = async { (execution.head().await, consensus.genesis().await) };
-        let (head, genesis) = tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+        let exit = SignedVoluntaryExit {
+            message: VoluntaryExit {
+                epoch: Epoch(1),
+                validator_index: 1,
+            },
+            signature: SignatureBytes([1; 96]),
+        };
+        let asked = async { tokio::join!(execution.head(), consensus.genesis(), consensus.submit_exit(&exit)) };
+        let (head, genesis, exited) = tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
         let Err(ExecutionError::Unavailable(failures)) = &head else {
             unreachable!("{manner:?}: {:?}", head.err())
         };
@@ -145,7 +152,7 @@ async fn no_node_takes_more_memory_or_time_than_it_is_given() {
             _ => matches!(fault, EndpointFault::TimedOut(_)),
         };
         assert!(expected, "{manner:?}: {fault}");
-        assert!(genesis.is_err(), "{manner:?}");
+        assert!(genesis.is_err() && exited.is_err(), "{manner:?}");
         checked += 1;
     }
     assert_eq!((checked, elsewhere.asked()), (9, 0), "no redirect is followed");

@@ -42,22 +42,23 @@ const isOfKeeper = (key, { oracles }) => oracles.has(addressOf(key));
 const isConfig = (config) =>
   Array.isArray(config?.oracles) && isInt(config.exit_signature_recover_threshold) &&
   config.oracles.every(({ public_key, endpoints }) => typeof public_key === "string" && Array.isArray(endpoints));
-const names = (config, ledger) => {
+const isInForce = (config, ledger) => {
   const { oracles, threshold } = quorumOf(config);
   return threshold >= 1 && threshold <= oracles.length && oracles.includes(started.public_key) &&
     oracles.every((key) => isOfKeeper(key, ledger));
 };
 
 export async function members({ ledger }) {
-  let inForce;
+  let [inForce, othersBefore] = [undefined, false];
   for (const { block, cid } of [...ledger.configs].reverse()) {
     const config = await document(cid).catch(() => undefined);
     if (!isConfig(config)) continue;
     if (inForce === undefined) {
-      if (names(config, ledger)) inForce = { config, block };
+      if (isInForce(config, ledger)) inForce = { config, block };
     } else if (sameQuorum(quorumOf(config), quorumOf(inForce.config))) {
       inForce.block = block;
     } else {
+      othersBefore = true;
       break;
     }
   }
@@ -66,8 +67,8 @@ export async function members({ ledger }) {
   if (inForce !== undefined) {
     const { oracles, threshold } = quorumOf(inForce.config);
     const others = inForce.config.oracles.filter((oracle) => oracle.public_key !== started.public_key);
-    const { timestamp } = await rpc("eth_getBlockByNumber", quantity(inForce.block), false);
-    return at(oracles, threshold, others.map((oracle) => oracle.endpoints), Number(timestamp));
+    const since = othersBefore ? (await rpc("eth_getBlockByNumber", quantity(inForce.block), false)).timestamp : 0;
+    return at(oracles, threshold, others.map((oracle) => oracle.endpoints), Number(since));
   }
   if (ledger.configs.length > 0 && !started.oracles.every((key) => isOfKeeper(key, ledger))) {
     throw new Error("no config on chain names this oracle among oracles that the Keeper knows");

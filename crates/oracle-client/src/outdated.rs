@@ -271,3 +271,114 @@ impl fmt::Display for Standing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection, prelude::*};
+    use sw_shamir_exit::OraclePublicKey;
+
+    use super::*;
+    use crate::{OnChainOracles, ProtocolConfig};
+
+    /// Five oracles: the generator of the curve, times 1 to 5, as compressed points.
+    const KEYS: [&str; 5] = [
+        "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+        "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+        "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
+        "02e493dbf1c10d80f3581e4904930b1404cc6c13900ee0758474fa94abe8c4cd13",
+        "022f8bde4d1a07209355b4a7250a5c5128e88b84bddc619ab7cba8d569b240efe4",
+    ];
+
+    fn set(needed: usize, exit_signature_recover_threshold: usize) -> OracleSet {
+        let oracle = |key: &&str| OracleInfo {
+            public_key: key.parse::<OraclePublicKey>().expect("a key"),
+            endpoints: Vec::new(),
+        };
+        let config = ProtocolConfig {
+            oracles: KEYS.iter().map(oracle).collect(),
+            exit_signature_recover_threshold,
+            signature_validity_period: 1,
+            validators_approval_batch_limit: 1,
+            validators_exit_rotation_batch_limit: 1,
+        };
+        let on_chain = OnChainOracles {
+            is_oracle: config
+                .oracle_addresses()
+                .into_iter()
+                .map(|oracle| (oracle, true))
+                .collect(),
+            validators_min_oracles: needed as u64,
+            rewards_min_oracles: 1,
+        };
+        OracleSet::new(config, &on_chain).expect("a set")
+    }
+
+    /// What is agreed of what the first oracles say, each an index set, or silence.
+    fn agreed(said: &[Option<BTreeSet<u64>>], set: &OracleSet) -> Option<BTreeSet<u64>> {
+        let answers = set.oracles().iter().zip(said).map(|(oracle, said)| {
+            let standing = match said.clone() {
+                Some(indexes) => Standing::Answered {
+                    synced_to: None,
+                    indexes,
+                },
+                None => Standing::NoAnswer,
+            };
+            Arc::new(OutdatedAnswer {
+                oracle: oracle.address(),
+                standing,
+                failures: Vec::new(),
+            })
+        });
+        let outdated = Outdated {
+            answers: answers.collect(),
+        };
+        outdated.agreed(None, set).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_final_no_further_answer_changes(
+            (needed, recover) in (1_usize..=5).prop_flat_map(|needed| (Just(needed), 1..=needed)),
+            said in collection::vec(proptest::option::weighted(0.8, collection::btree_set(0_u64..4, 0..4)), 5),
+        ) {
+            let set = set(needed, recover);
+            let mut count = Count::default();
+            for (heard, said_now) in said.iter().enumerate() {
+                if let Some(indexes) = said_now {
+                    count.add(indexes);
+                }
+                let (heard, pending) = (heard + 1, KEYS.len() - heard - 1);
+                let (so_far, in_the_end) = (agreed(&said[..heard], &set), agreed(&said, &set));
+                if count.is_final(pending, &set) {
+                    prop_assert!(so_far.is_some());
+                    prop_assert_eq!(so_far, in_the_end);
+                } else if count.is_decided(pending, &set) {
+                    prop_assert_eq!(so_far.is_some(), in_the_end.is_some());
+                } else {
+                    prop_assert!(so_far.is_none() && pending > 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_silent_or_lying_oracle_leaves_nothing_open() {
+        let counted = |lists: &[&[u64]]| {
+            let mut count = Count::default();
+            lists.iter().for_each(|list| count.add(&list.iter().copied().collect()));
+            count
+        };
+        let set = set(4, 3);
+        assert!(!counted(&[&[7], &[7], &[7]]).is_final(2, &set), "one is missing");
+        assert!(counted(&[&[7], &[7], &[7], &[7]]).is_final(1, &set));
+        assert!(
+            counted(&[&[7], &[7, 8], &[7], &[7]]).is_final(1, &set),
+            "index 8 cannot get a third voice"
+        );
+        assert!(
+            !counted(&[&[7, 8], &[7, 8], &[7], &[7]]).is_final(1, &set),
+            "index 8 can"
+        );
+        assert!(counted(&[&[], &[], &[], &[]]).is_final(1, &set));
+    }
+}

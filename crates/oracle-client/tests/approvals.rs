@@ -8,28 +8,14 @@
 mod mock;
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mock::{Manner, Oracles, Wanted};
-use support::{CID, DEADLINE, OTHER_CID, domain, request, rotation, signer};
+use support::{CID, DEADLINE, OTHER_CID, client, domain, request, rotation, signer};
 use sw_oracle_client::{
     AnswerFault, ApprovalError, ApprovalRequest, ApprovalSubject, ApprovalTimeouts, Approvals, InvalidSignature,
-    OracleOutcome, OracleSet, RequestFault, Verdict, recover_signer, request_approvals,
+    OracleOutcome, OracleSet, RequestFault, RotationRequest, Verdict, recover_signer, request_approvals,
 };
-
-fn client(redirects: reqwest::redirect::Policy) -> reqwest::Client {
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(redirects)
-        .no_proxy()
-        .build()
-        .unwrap()
-}
 
 /// Short for an endpoint, so that silence is noticed; long in total.
 const TIMEOUTS: ApprovalTimeouts = ApprovalTimeouts {
@@ -330,6 +316,15 @@ async fn the_time_for_all_replicas_is_bounded() {
 }
 
 #[tokio::test]
+async fn too_few_approvals_say_of_what() {
+    let set = support::set(&[Vec::new()], 1);
+    assert_eq!(
+        ask(&set, &rotation(1)).await.unwrap_err().to_string(),
+        "0 of the 1 oracles needed approved the same rotation"
+    );
+}
+
+#[tokio::test]
 async fn oracles_that_disagree_are_not_added_up() {
     let mut oracles = Oracles::default();
     let crew = [
@@ -424,10 +419,57 @@ async fn a_request_that_is_not_whole_is_not_sent() {
         RequestFault::Records,
     ));
 
+    let mut twice = whole();
+    twice.public_keys[1] = twice.public_keys[0];
+    broken.push((twice, RequestFault::Repeated { validator: 1 }));
+
     assert_eq!(whole().check(&set), Ok(()));
     for (request, expected) in broken {
         let refused = ask(&set, &request).await.unwrap_err();
         assert!(!refused.is_retryable());
+        assert!(
+            matches!(refused, ApprovalError::InvalidRequest(fault) if fault == expected),
+            "{expected}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_not_whole_is_not_sent() {
+    let set = support::set(&vec![vec!["http://127.0.0.1:9".to_owned()]; 3], 1);
+    assert_eq!(rotation(3).check(&set), Ok(()));
+    type Damage = fn(&mut RotationRequest);
+    let broken: [(Damage, RequestFault); 6] = [
+        (|request| request.public_keys.clear(), RequestFault::Empty),
+        (
+            |request| drop(request.public_key_shards.pop()),
+            RequestFault::Length {
+                list: "public_key_shards",
+            },
+        ),
+        (
+            |request| request.exit_signature_shards.push(Vec::new()),
+            RequestFault::Length {
+                list: "exit_signature_shards",
+            },
+        ),
+        (
+            |request| request.public_keys[1] = request.public_keys[0],
+            RequestFault::Repeated { validator: 1 },
+        ),
+        (
+            |request| request.public_key_shards[0].truncate(2),
+            RequestFault::Shares { validator: 0 },
+        ),
+        (
+            |request| request.exit_signature_shards[1].truncate(1),
+            RequestFault::Shares { validator: 1 },
+        ),
+    ];
+    for (damage, expected) in broken {
+        let mut request = rotation(3);
+        damage(&mut request);
+        let refused = ask(&set, &request).await.unwrap_err();
         assert!(
             matches!(refused, ApprovalError::InvalidRequest(fault) if fault == expected),
             "{expected}"

@@ -7,25 +7,15 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use support::{domain, request};
-use sw_oracle_client::{AnswerFault, ApprovalError, ApprovalTimeouts, request_approvals};
+use support::{client, domain, request};
+use sw_oracle_client::{AnswerFault, ApprovalError, ApprovalTimeouts, ask_outdated, request_approvals};
 use sw_testkit::hostile::{HostileServer, Manner, most_memory};
 
 #[tokio::test]
 async fn no_oracle_takes_more_memory_or_time_than_it_is_given() {
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap();
+    let client = client(reqwest::redirect::Policy::none());
     let elsewhere = HostileServer::start(Manner::Silence).unwrap();
     let manners = Manner::all(&format!("http://{}/", elsewhere.address()));
     let servers: Vec<_> = manners
@@ -50,15 +40,31 @@ async fn no_oracle_takes_more_memory_or_time_than_it_is_given() {
     };
     for (manner, outcome) in manners.iter().zip(&outcomes) {
         let fault = &outcome.failures[0].fault;
-        let expected = match manner {
-            Manner::Endless | Manner::GzipBomb => matches!(fault, AnswerFault::TooLong),
-            Manner::DeepJson => matches!(fault, AnswerFault::Malformed(_)),
-            Manner::EndlessHeaders | Manner::EndlessHeader => matches!(fault, AnswerFault::Unreachable(_)),
-            Manner::Redirect(_) => matches!(fault, AnswerFault::Redirected),
-            _ => matches!(fault, AnswerFault::Timeout),
-        };
-        assert!(expected, "{manner:?}: {outcome}");
+        let deep = matches!(fault, AnswerFault::Malformed(_));
+        assert!(is_expected(manner, fault, deep), "{manner:?}: {outcome}");
     }
-    assert_eq!((outcomes.len(), elsewhere.asked()), (9, 0), "no redirect is followed");
+    assert_eq!(outcomes.len(), 9);
+
+    // The same oracles, asked which exit signatures are outdated: they hang or lie, and the time is still that of an attempt.
+    let asking = ask_outdated(&client, &set, request.vault, None, timeouts);
+    let outdated = tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap();
+    let not_agreed = outdated.agreed(None, &set).unwrap_err();
+    assert_eq!((not_agreed.synced, not_agreed.missing.len()), (0, 9));
+    for (manner, answer) in manners.iter().zip(&not_agreed.missing) {
+        let fault = &answer.failures[0].fault;
+        let deep = matches!(fault, AnswerFault::NotAList(_));
+        assert!(is_expected(manner, fault, deep), "{manner:?}: {answer}");
+    }
+    assert_eq!(elsewhere.asked(), 0, "no redirect is followed");
     assert!(most_memory().unwrap() < 256, "{:?} MiB", most_memory());
+}
+
+fn is_expected(manner: &Manner, fault: &AnswerFault, malformed: bool) -> bool {
+    match manner {
+        Manner::Endless | Manner::GzipBomb => matches!(fault, AnswerFault::TooLong),
+        Manner::DeepJson => malformed,
+        Manner::EndlessHeaders | Manner::EndlessHeader => matches!(fault, AnswerFault::Unreachable(_)),
+        Manner::Redirect(_) => matches!(fault, AnswerFault::Redirected),
+        _ => matches!(fault, AnswerFault::Timeout),
+    }
 }

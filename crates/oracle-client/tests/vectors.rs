@@ -2,7 +2,7 @@
 
 mod support;
 
-use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::primitives::{Address, B256, keccak256};
 use sw_oracle_client::{ApprovalSubject, Eip712Domain, Vote, recover_signer, tally};
 use sw_testkit::{array, bytes, fixture, fixture_text, list, text};
 
@@ -84,8 +84,10 @@ fn digests_are_those_of_the_keeper() {
         request.digest(&domain, text(&register["ipfs"])),
         digest("register_digest")
     );
-    let rotation = domain.rotation_digest(request.vault, text(&register["ipfs"]), U256::from(3), request.deadline);
-    assert_eq!(rotation, digest("update_digest_nonce3"));
+    assert_eq!(
+        support::rotation(5).digest(&domain, text(&register["ipfs"])),
+        digest("update_digest_nonce3")
+    );
     assert_eq!(domain.separator(), digest("domain_separator"));
 
     let registration = "KeeperValidators(bytes32 validatorsRegistryRoot,address vault,bytes validators,string exitSignaturesIpfsHash,uint256 deadline)";
@@ -109,10 +111,7 @@ fn an_oracles_signature_recovers_to_its_address() {
     let request = support::request(5);
     let digests = [
         ("registration (keys 1,2)", request.digest(&domain, support::CID)),
-        (
-            "rotation (nonce 3)",
-            domain.rotation_digest(request.vault, support::CID, U256::from(3), request.deadline),
-        ),
+        ("rotation (nonce 3)", support::rotation(5).digest(&domain, support::CID)),
     ];
     let mut checked = 0;
     for (name, digest) in digests {
@@ -132,17 +131,16 @@ fn an_oracles_signature_recovers_to_its_address() {
 }
 
 #[test]
-fn the_request_is_sent_as_recorded() {
-    assert_eq!(
-        support::request(5).to_json(),
-        fixture_text("approval_request.json").trim_end()
-    );
+fn the_requests_are_sent_as_recorded() {
+    let registration = support::request(5).to_json();
+    assert_eq!(registration, fixture_text("approval_request.json").trim_end());
+    let rotation = support::rotation(5).to_json();
+    assert_eq!(rotation, fixture_text("rotation_request.json").trim_end());
 }
 
 #[test]
-fn the_recorded_request_has_the_members_of_the_protocol_in_order() {
-    let recorded = fixture_text("approval_request.json");
-    let members = [
+fn the_recorded_requests_have_the_members_of_the_protocol_in_order() {
+    let registration = [
         "validator_index",
         "vault_address",
         "validators_root",
@@ -156,18 +154,30 @@ fn the_recorded_request_has_the_members_of_the_protocol_in_order() {
         "proof_indexes",
         "validators_manager_signature",
     ];
-    let places = members
-        .iter()
-        .map(|member| recorded.find(&format!("\"{member}\":")).unwrap())
-        .collect::<Vec<_>>();
-    assert!(places.is_sorted(), "{places:?}");
-    let recorded = fixture("approval_request.json");
-    assert_eq!(recorded.as_object().unwrap().len(), members.len());
-    assert!(recorded["validators_manager_signature"].is_null());
-    assert_eq!(
-        text(&recorded["vault_address"]),
-        "0x3320ad928c20187602a2B2C04EeAa813fA899468"
-    );
-    assert_eq!(list(&recorded["exit_signature_shards"][1]).len(), 5);
-    assert_eq!(text(&recorded["exit_signature_shards"][1][4]).len(), 2 + 386);
+    let rotation = [
+        "vault_address",
+        "public_keys",
+        "public_key_shards",
+        "exit_signature_shards",
+        "deadline",
+    ];
+    for (file, members) in [
+        ("approval_request.json", &registration[..]),
+        ("rotation_request.json", &rotation),
+    ] {
+        let document = fixture_text(file);
+        let places = members
+            .iter()
+            .map(|member| document.find(&format!("\"{member}\":")).unwrap());
+        assert!(places.is_sorted(), "{file}");
+        let recorded = fixture(file);
+        assert_eq!(recorded.as_object().unwrap().len(), members.len(), "{file}");
+        assert_eq!(
+            text(&recorded["vault_address"]),
+            "0x3320ad928c20187602a2B2C04EeAa813fA899468"
+        );
+        assert_eq!(list(&recorded["exit_signature_shards"][1]).len(), 5);
+        assert_eq!(text(&recorded["exit_signature_shards"][1][4]).len(), 2 + 386);
+    }
+    assert!(fixture("approval_request.json")["validators_manager_signature"].is_null());
 }

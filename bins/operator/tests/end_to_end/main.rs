@@ -8,6 +8,7 @@
 
 mod deposit_data;
 mod drop_in;
+mod exits;
 mod front_runs;
 mod harvests;
 mod recovers;

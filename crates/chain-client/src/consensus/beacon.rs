@@ -258,21 +258,7 @@ impl Beacon {
         if answer.status.is_success() {
             Ok(answer)
         } else {
-            Err(self.fault(&answer))
-        }
-    }
-
-    /// The fault that an unsuccessful status is, in the node's own words if it says any.
-    fn fault(&self, answer: &Answer) -> EndpointFault {
-        match (
-            answer.fault(&self.url),
-            serde_json::from_slice::<ErrorAnswer>(&answer.body),
-        ) {
-            (EndpointFault::Status { status, .. }, Ok(said)) => EndpointFault::Status {
-                status,
-                message: excerpt(said.reason().as_bytes(), &self.url),
-            },
-            (fault, _) => fault,
+            Err(fault(&answer, &self.url))
         }
     }
 }
@@ -286,6 +272,17 @@ pub(super) fn unless_optimistic<T>(answer: Envelope<T>) -> Result<T, EndpointFau
         Err(EndpointFault::Optimistic)
     } else {
         Ok(answer.data)
+    }
+}
+
+/// The fault that an unsuccessful status is, in the node's own words if it says any.
+pub(super) fn fault(answer: &Answer, url: &RedactedUrl) -> EndpointFault {
+    match (answer.fault(url), serde_json::from_slice::<ErrorAnswer>(&answer.body)) {
+        (EndpointFault::Status { status, .. }, Ok(said)) => EndpointFault::Status {
+            status,
+            message: excerpt(said.reason().as_bytes(), url),
+        },
+        (fault, _) => fault,
     }
 }
 

@@ -245,3 +245,10 @@ fn refusal(endpoint: &RedactedUrl, fault: &EndpointFault) -> Option<ExitRefusal>
         _ => None,
     }
 }
+
+/// What is told of an answer to an exit, if it is a refusal.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn refusal_in(answer: &crate::http::Answer, url: &RedactedUrl) -> Option<String> {
+    let fault = super::beacon::fault(answer, url);
+    refusal(url, &fault).map(|refusal| refusal.to_string())
+}

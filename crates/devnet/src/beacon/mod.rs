@@ -159,8 +159,8 @@ impl BeaconNode {
         *self.shared.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Makes it answer as versions of 2022 did, or as present ones again: validators cannot be asked for with POST, and nothing
-    /// says `execution_optimistic`, `finalized`, `is_optimistic` or `el_offline`.
+    /// Makes it answer as versions of 2021 to 2023 did, or as present ones again: validators cannot be asked for with POST, nothing
+    /// says `execution_optimistic`, `finalized`, `is_optimistic` or `el_offline`, and some errors have other bodies.
     pub fn set_old(&self, old: bool) {
         self.shared.old.store(old, Ordering::SeqCst);
     }

@@ -43,7 +43,7 @@ pub(super) struct Members {
     pub(super) position: usize,
     /// The others, each by its endpoints.
     pub(super) peers: Vec<Vec<String>>,
-    /// The Unix time of the block from which on they are the oracles.
+    /// The Unix time of the block from which on they are the oracles; zero when there were no others before.
     pub(super) since: u64,
 }
 
@@ -96,6 +96,7 @@ pub(super) async fn members(
 ) -> Result<Members, NoMembers> {
     let ledger = &snapshot.ledger;
     let mut in_force: Option<(Arc<ProtocolConfig>, u64)> = None;
+    let mut others_before = false;
     let mut unread = None;
     for (block, cid) in ledger.configs.iter().rev() {
         let config = match documents.config(cid).await {
@@ -109,11 +110,14 @@ pub(super) async fn members(
             None if config.is_of(ledger, own) => in_force = Some((config, *block)),
             None => {}
             Some((newest, since)) if config.quorum() == newest.quorum() => *since = *block,
-            Some(_) => break,
+            Some(_) => {
+                others_before = true;
+                break;
+            }
         }
     }
     if let Some((config, block)) = in_force {
-        let since = chain.time_of(block).await?;
+        let since = if others_before { chain.time_of(block).await? } else { 0 };
         return config.members(own, since).ok_or(NoMembers::NotNamed(None));
     }
     let known = |key: &String| address_of(key).is_some_and(|address| ledger.oracles.contains(&address));

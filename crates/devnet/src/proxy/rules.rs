@@ -73,7 +73,7 @@ pub enum Chance {
 /// One line of a fault script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The JSON-RPC method it is for; of a server without JSON-RPC, a part of the path. `None` is all.
+    /// The JSON-RPC method it is for; of a server without JSON-RPC, a part of `METHOD /path`. `None` is all.
     pub method: Option<String>,
     /// How often.
     pub chance: Chance,

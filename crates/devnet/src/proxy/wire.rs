@@ -83,7 +83,8 @@ struct Spoiler {
     elsewhere: String,
 }
 
-/// The layer around the routes of a server without JSON-RPC: a rule's method is a part of the path.
+/// The layer around the routes of a server without JSON-RPC: a rule's method is a part of the HTTP method and the path, such
+/// as `POST /eth/v1`.
 async fn spoiled(
     State(spoiler): State<Spoiler>,
     ConnectInfo(line): ConnectInfo<Line>,
@@ -95,7 +96,8 @@ async fn spoiled(
         .path_and_query()
         .map(ToString::to_string)
         .unwrap_or_default();
-    match spoiler.rules.pick(|part| path.contains(part)) {
+    let asked = format!("{} {path}", request.method());
+    match spoiler.rules.pick(|part| asked.contains(part)) {
         Some(act) => {
             let elsewhere = format!("{}{path}", spoiler.elsewhere);
             spoil(&act, &line, &elsewhere, next.run(request)).await

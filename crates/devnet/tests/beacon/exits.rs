@@ -9,7 +9,7 @@ use sw_devnet::{
 
 use crate::kit::{Beacon, POOL, Said, Staker, number, payable, start};
 
-const NIMBUS: &str = "Invalid voluntary exit, it will never pass validation so it's rejected";
+const NEVER: &str = "Invalid voluntary exit, it will never pass validation so it's rejected";
 
 /// How each client says no, from what differs: Lighthouse's `ExitInvalid`, Teku's and Prysm's whole message, the detail of
 /// Nimbus and the code of Lodestar.
@@ -27,7 +27,7 @@ fn no(client: BeaconClient, words: [&str; 5]) -> Said {
         ),
         BeaconClient::Teku => (400, json!({"code": 400, "message": teku})),
         BeaconClient::Prysm => (400, json!({"code": 400, "message": prysm})),
-        BeaconClient::Nimbus => (400, json!({"code": 400, "message": NIMBUS, "stacktraces": [nimbus]})),
+        BeaconClient::Nimbus => (400, json!({"code": 400, "message": NEVER, "stacktraces": [nimbus]})),
         BeaconClient::Lodestar => (
             500,
             json!({"code": 500, "message": format!("VOLUNTARY_EXIT_ERROR_{lodestar}")}),
@@ -163,14 +163,43 @@ async fn each_rule_is_kept_and_each_client_says_so_in_its_words() {
         refused(&devnet, &beacon, forgery, all, unsigned).await;
     }
 
+    // Versions of before gave fewer reasons, in other forms.
+    devnet.beacon().set_old(true);
+    let never = |body: Value, status: u16| Said {
+        status,
+        body: Some(body),
+    };
+    let too_early = staker.exit(&devnet, 0, from + 1);
+    let old = [
+        (BeaconClient::Teku, never(json!({"code": 400, "message": NEVER}), 400)),
+        (
+            BeaconClient::Nimbus,
+            never(
+                json!({"code": "400", "message": NEVER, "stacktraces": ["Exit: exit epoch not passed"]}),
+                400,
+            ),
+        ),
+        (
+            BeaconClient::Lodestar,
+            never(
+                json!({"statusCode": 500, "error": "Internal Server Error", "message": "VOLUNTARY_EXIT_ERROR_INVALID"}),
+                500,
+            ),
+        ),
+    ];
+    for (client, said) in &old {
+        devnet.beacon().set_client(*client);
+        assert_eq!(beacon.post(POOL, &too_early).await, *said, "{client:?} of before");
+    }
+
     // Nothing of this has done anything, and all of it is remembered.
     assert_eq!(beacon.get(POOL).await.data(), &json!([]));
     assert_eq!(devnet.beacon().exits(), []);
     let refusals = devnet.beacon().refused_exits();
-    assert_eq!(refusals.len(), 4 * 5 + 1 + 4 + 9 * 5);
+    assert_eq!(refusals.len(), 4 * 5 + 1 + 4 + 9 * 5 + 3);
     assert_eq!(refusals[0], "validator 0 is not active");
     assert_eq!(
-        refusals.last().unwrap(),
+        refusals[refusals.len() - 4],
         "the exit of validator 0 is not signed by it for this chain"
     );
     assert_eq!(beacon.status(0).await, "active_ongoing");

@@ -126,7 +126,7 @@ pub fn number(value: &Value) -> u64 {
 }
 
 /// The status that the Beacon API gives a validator of these epochs (<https://hackmd.io/ofFJ5gOmQpu1jjHilHbdQQ>).
-fn status_of(validator: &Value, epoch: u64) -> &'static str {
+pub fn status_of(validator: &Value, epoch: u64) -> &'static str {
     let of = |name: &str| number(&validator["validator"][name]);
     let slashed = validator["validator"]["slashed"].as_bool().unwrap();
     if epoch < of("activation_epoch") {

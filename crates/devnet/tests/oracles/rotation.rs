@@ -211,6 +211,16 @@ async fn after_an_oracle_is_replaced_all_are_rotated_and_every_threshold_recover
     register(&scene.devnet, &scene.data, &scene.keys, &[3], 5).await;
     scene.all_say(Some(block), &[]).await;
     assert_eq!(scene.recoverable().await, by_all(&[1, 3, 4, 5]));
+
+    let mut config = scene.devnet.protocol_config();
+    config["oracles"][0]["public_key"] = json!(OracleKey::of_devnet(99).public_key());
+    scene.devnet.update_config(&config).await.unwrap();
+    // The Keeper does not know all of them.
+    scene.all_say(Some(block), &[]).await;
+    let mut config = scene.devnet.protocol_config();
+    config["exit_signature_recover_threshold"] = json!(4);
+    scene.devnet.update_config(&config).await.unwrap();
+    scene.all_say(Some(block), &[1, 3, 4, 5]).await;
 }
 
 /// Makes a good request for the first two validators wrong.

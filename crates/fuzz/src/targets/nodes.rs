@@ -219,8 +219,12 @@ pub(super) fn beacon() -> Target {
         format!(r#"{{"data":{{"genesis_time":"1606824023","genesis_validators_root":"0x{root}","genesis_fork_version":"0x00000000"}}}}"#).into_bytes(),
         br#"{"data":{"chain_id":"1","address":"0x00000000219ab540356cbb839cbe05303d7705fa"}}"#.to_vec(),
         format!(r#"{{"version":"electra","execution_optimistic":false,"finalized":true,"data":{{"message":{{"slot":"64","proposer_index":"1","body":{{"randao_reveal":"0x00","execution_payload":{{"block_number":"60","block_hash":"0x{root}","timestamp":"1606824099","transactions":["0x02f8"]}}}}}},"signature":"0x00"}}}}"#).into_bytes(),
-        format!(r#"{{"execution_optimistic":false,"data":[{{"index":"7","balance":"32000000000","status":"active_ongoing","validator":{{"pubkey":"0x{key}","withdrawal_credentials":"0x{root}","effective_balance":"32000000000","slashed":false,"activation_epoch":"3","exit_epoch":"18446744073709551615"}}}}]}}"#).into_bytes(),
+        format!(r#"{{"execution_optimistic":false,"data":[{{"index":"7","balance":"32000000000","status":"active_ongoing","validator":{{"pubkey":"0x{key}","withdrawal_credentials":"0x{root}","effective_balance":"32000000000","slashed":false,"activation_epoch":"3","exit_epoch":"18446744073709551615","withdrawable_epoch":"18446744073709551615"}}}}]}}"#).into_bytes(),
         br#"{"data":[{"index":"7","is_live":true},{"index":"8","is_live":false}]}"#.to_vec(),
+        br#"{"data":{"previous_version":"0x04000000","current_version":"0x05000000","epoch":"364032"}}"#.to_vec(),
+        format!(r#"{{"data":{{"previous_justified":{{"epoch":"7","root":"0x{root}"}},"current_justified":{{"epoch":"8","root":"0x{root}"}},"finalized":{{"epoch":"7","root":"0x{root}"}}}}}}"#).into_bytes(),
+        br#"{"data":{"CAPELLA_FORK_VERSION":"0x03000000","CAPELLA_FORK_EPOCH":"194048","SHARD_COMMITTEE_PERIOD":"256","SLOTS_PER_EPOCH":"32","SECONDS_PER_SLOT":"12","SLOT_DURATION_MS":"12000"}}"#.to_vec(),
+        format!(r#"{{"data":[{{"message":{{"epoch":"194048","validator_index":"123"}},"signature":"0x{key}{key}"}}]}}"#).into_bytes(),
     ];
     Target::new(
         "beacon",
@@ -232,6 +236,37 @@ pub(super) fn beacon() -> Target {
         ],
         |input| Ok((!beacon_answers(input, &url()).is_empty()).into()),
     )
+}
+
+/// What a node says when it refuses an exit.
+pub(super) fn refusal() -> Target {
+    let corpus = vec![
+        br#"{"code":400,"message":"BAD_REQUEST: Invalid object: ExitValidationError(Invalid(NotActive(7)))","stacktraces":[]}"#.to_vec(),
+        br#"{"code":400,"message":"Exit for validator 7 is invalid: Validator is not active"}"#.to_vec(),
+        br#"{"message":"Invalid exit: non-active validator cannot exit","code":400}"#.to_vec(),
+        br#"{"code":400,"message":"Invalid voluntary exit","stacktraces":["Exit: validator not active"]}"#.to_vec(),
+        br#"{"code":500,"message":"VOLUNTARY_EXIT_ERROR_INACTIVE"}"#.to_vec(),
+    ];
+    let tokens = &[
+        "<html>",
+        "\\n",
+        "\\u001b",
+        "topsecret1",
+        "\"stacktraces\":[",
+        "password1",
+    ];
+    Target::new("beacon-refusal", corpus, tokens, |input| {
+        let shown = fuzzing::exit_refusal(400, input.to_vec(), &url()).ok_or("a refusal that is none")?;
+        let secret = ["password1", "topsecret1", "0123456789abcdef"];
+        if shown.len() > 2_048 || shown.contains(char::is_control) || secret.iter().any(|secret| shown.contains(secret))
+        {
+            return Err(format!(
+                "{} bytes, not in one line, or with a secret: {shown:?}",
+                shown.len()
+            ));
+        }
+        Ok(serde_json::from_slice::<serde_json::Value>(input).is_ok().into())
+    })
 }
 
 fn url() -> RedactedUrl {

@@ -69,6 +69,41 @@ pub(super) fn answer() -> Target {
     )
 }
 
+pub(super) fn outdated() -> Target {
+    let corpus = [
+        r#"{"exit_signature_block_number":19000000,"validators":[{"index":123},{"index":4},{"index":123}]}"#,
+        r#"{"exit_signature_block_number": null, "validators": []}"#,
+        r#"{"validators":[{"index":18446744073709551615,"pubkey":"0xab"}],"exit_signature_block_number":0,"more":[{}]}"#,
+    ];
+    Target::new(
+        "oracle-outdated",
+        corpus.map(|text| text.as_bytes().to_vec()).to_vec(),
+        &[
+            "\"exit_signature_block_number\":",
+            "\"index\":",
+            "{\"index\":7},",
+            "18446744073709551616",
+            "-1",
+            "1e3",
+        ],
+        |input| {
+            let Ok((synced_to, indexes)) = fuzzing::outdated(input) else {
+                return Ok(Verdict::Refused);
+            };
+            // Whatever was read must stand there, digit for digit.
+            let text = String::from_utf8_lossy(input);
+            let stands = |number: &u64| text.contains(&number.to_string());
+            if !synced_to.iter().chain(indexes.iter().take(8)).all(stands) {
+                return Err(format!("numbers that nobody wrote: {synced_to:?}, {indexes:?}"));
+            }
+            if indexes.len() > text.matches("index").count() + text.matches('\\').count() {
+                return Err(format!("{} indexes, more than there are members", indexes.len()));
+            }
+            Ok(Verdict::Accepted)
+        },
+    )
+}
+
 pub(super) fn words() -> Target {
     let corpus = vec![
         b"<html>\r\n<title>502 Bad Gateway</title>\x1b[31m</html>".to_vec(),

@@ -6,6 +6,8 @@
     reason = "a test that meets a surprise should fail"
 )]
 
+use std::sync::Arc;
+
 use alloy::{
     primitives::{Address, B256, Signature, U256, address},
     signers::{SignerSync, local::PrivateKeySigner},
@@ -40,6 +42,21 @@ pub fn sign(position: usize, digest: &B256) -> Signature {
     signer(position).sign_hash_sync(digest).unwrap()
 }
 
+/// A client as the operator's, with a policy for redirects.
+pub fn client(redirects: reqwest::redirect::Policy) -> reqwest::Client {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirects)
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
 pub fn config_json(endpoints: &[Vec<String>], recover: usize) -> Value {
     let oracles = endpoints
         .iter()
@@ -72,7 +89,12 @@ pub fn on_chain(config: &ProtocolConfig, needed: u64) -> OnChainOracles {
 }
 
 pub fn set(endpoints: &[Vec<String>], needed: usize) -> OracleSet {
-    let config = config(endpoints, 1);
+    set_recovering(endpoints, needed, 1)
+}
+
+/// The same with a threshold of shares for an exit.
+pub fn set_recovering(endpoints: &[Vec<String>], needed: usize, recover: usize) -> OracleSet {
+    let config = config(endpoints, recover);
     let on_chain = on_chain(&config, u64::try_from(needed).unwrap());
     OracleSet::new(config, &on_chain).unwrap()
 }

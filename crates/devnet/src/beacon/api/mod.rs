@@ -62,7 +62,7 @@ async fn as_the_client_does(State(shared): Api, request: Request, next: Next) ->
     }
     let response = next.run(request).await;
     match response.extensions().get::<Fault>() {
-        Some(fault) => client.render(fault),
+        Some(fault) => client.render(fault, shared.is_old()),
         None => response,
     }
 }

@@ -31,9 +31,9 @@ pub(super) async fn submit_exit(State(shared): Api, body: Bytes) -> Result<Respo
     shared.advance(&mut registry, &head).await?;
     if let Err(refusal) = shared.take_exit(&registry, &head, signed) {
         shared.exits().refuse(refusal.to_string());
-        return Err(client.refuses_exit(&refusal));
+        return Err(client.refuses_exit(&refusal, shared.is_old()));
     }
-    Ok(client.takes_exit())
+    Ok(client.takes_exit(shared.is_old()))
 }
 
 impl Shared {

@@ -35,12 +35,17 @@ impl BeaconClient {
         }
     }
 
-    /// The answer to an exit that was taken.
-    pub(in crate::beacon) fn takes_exit(self) -> Response {
+    /// The answer to an exit that was taken, by a present version or an old one.
+    pub(in crate::beacon) fn takes_exit(self, old: bool) -> Response {
         match self {
             // Seen in stereum-dev/ethereum-node issue 2093.
             Self::Lighthouse => Json(Value::Null).into_response(),
-            // nimbus beacon_chain/rpc/rest_beacon_api.nim, rest_constants.nim
+            // nimbus beacon_chain/rpc/rest_beacon_api.nim, rest_constants.nim; before, eth2_json_rest_serialization.nim
+            Self::Nimbus if old => {
+                let body =
+                    json!({"code": "200", "message": "Voluntary exit object(s) was broadcast", "stacktraces": []});
+                Json(body).into_response()
+            }
             Self::Nimbus => {
                 Json(json!({"code": 200, "message": "Voluntary exit object(s) was broadcast"})).into_response()
             }
@@ -62,14 +67,16 @@ impl BeaconClient {
         }
     }
 
-    /// The answer to an exit that breaks a rule.
-    pub(in crate::beacon) fn refuses_exit(self, refusal: &Refusal) -> Fault {
+    /// The answer to an exit that breaks a rule, from a present version or an old one.
+    pub(in crate::beacon) fn refuses_exit(self, refusal: &Refusal, old: bool) -> Fault {
         match self {
             // common/warp_utils/src/reject.rs `object_invalid`; seen in gobitfly/eth2-beaconchain-explorer issue 2193.
             Self::Lighthouse => Fault::bad_request(format!(
                 "Invalid object: gossip verification failed: ExitValidationError(Invalid({}))",
                 lighthouse(refusal)
             )),
+            // PostVoluntaryExit.java of 2021 gave no reason.
+            Self::Teku if old => Fault::bad_request(NEVER),
             Self::Teku => Fault::bad_request(teku(refusal)),
             Self::Prysm => Fault::bad_request(prysm(refusal)),
             Self::Nimbus => {
@@ -80,7 +87,7 @@ impl BeaconClient {
             // packages/api/src/utils/server/handler.ts; seen in ChainSafe/lodestar pull request 6327.
             Self::Lodestar => Fault::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                format!("VOLUNTARY_EXIT_ERROR_{}", lodestar(refusal)),
+                format!("VOLUNTARY_EXIT_ERROR_{}", lodestar(refusal, old)),
             ),
         }
     }
@@ -156,15 +163,19 @@ fn nimbus(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// packages/beacon-node/src/chain/errors/voluntaryExitError.ts; before it told them apart, all but two were `INVALID`.
-fn lodestar(refusal: &Refusal) -> &'static str {
+/// packages/beacon-node/src/chain/errors/voluntaryExitError.ts; before 2025 it told only two apart (issue 6330).
+fn lodestar(refusal: &Refusal, old: bool) -> &'static str {
     match refusal {
         Refusal::Seen(_) => "ALREADY_EXISTS",
+        Refusal::Signature(_) => "INVALID_SIGNATURE",
+        _ if old => "INVALID",
         Refusal::Unknown(_) | Refusal::NotActive(_) => "INACTIVE", // of the unknown: [inf]
         Refusal::Leaving { .. } => "ALREADY_EXITED",
         Refusal::Early { .. } => "EARLY_EPOCH",
         Refusal::Young { .. } => "SHORT_TIME_ACTIVE",
         Refusal::PendingWithdrawal(_) => "INVALID",
-        Refusal::Signature(_) => "INVALID_SIGNATURE",
     }
 }
+
+/// What the Beacon API's own text is for a 400; Teku and Nimbus repeat it.
+const NEVER: &str = "Invalid voluntary exit, it will never pass validation so it's rejected";

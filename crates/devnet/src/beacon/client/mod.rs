@@ -12,7 +12,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// Whose node it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,19 +72,17 @@ impl BeaconClient {
         let text = |status: StatusCode, text: &'static str| (status, text).into_response();
         match self {
             // Only GET matches: warp's MethodNotAllowed, lighthouse common/warp_utils/src/reject.rs
-            Self::Lighthouse => self.render(&Fault::new(StatusCode::METHOD_NOT_ALLOWED, "")),
+            Self::Lighthouse => self.render(&Fault::new(StatusCode::METHOD_NOT_ALLOWED, ""), true),
             Self::Teku => text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"), // [inf]
             // v4 read a bare list of ids: beacon-chain/rpc/eth/beacon/handlers_validator.go at v4.2
-            Self::Prysm => self.render(&Fault::bad_request(
-                "Could not decode request body: json: cannot unmarshal object into Go value of type []string",
-            )),
+            Self::Prysm => self.render(
+                &Fault::bad_request(
+                    "Could not decode request body: json: cannot unmarshal object into Go value of type []string",
+                ),
+                true,
+            ),
             Self::Nimbus => text(StatusCode::NOT_FOUND, ""), // [inf]
-            // fastify's own, before lodestar had a handler for it
-            Self::Lodestar => {
-                let message = format!("Route POST:{path} not found");
-                let body = json!({"message": message, "error": "Not Found", "statusCode": 404});
-                (StatusCode::NOT_FOUND, Json(body)).into_response()
-            }
+            Self::Lodestar => self.render(&Fault::not_found(format!("Route POST:{path} not found")), true),
         }
     }
 
@@ -95,46 +93,43 @@ impl BeaconClient {
         is_too_long.then(|| (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Body::empty()).into_response())
     }
 
-    /// The error body.
-    pub(super) fn render(self, fault: &Fault) -> Response {
+    /// The error body, of a present version or an old one.
+    pub(super) fn render(self, fault: &Fault, old: bool) -> Response {
         let Fault {
             status,
             message,
             detail,
         } = fault;
-        let mut body = Map::new();
-        body.insert("code".to_owned(), json!(status.as_u16()));
-        body.insert("message".to_owned(), json!(message));
-        match self {
+        let (code, reason) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+        let body = match self {
             // lighthouse common/warp_utils/src/reject.rs
             Self::Lighthouse => {
-                let prefix = match *status {
+                let kind = match *status {
                     StatusCode::SERVICE_UNAVAILABLE => "SERVICE_UNAVAILABLE: beacon node is syncing".to_owned(),
-                    status => status
-                        .canonical_reason()
-                        .unwrap_or_default()
-                        .to_uppercase()
-                        .replace(' ', "_"),
+                    _ => reason.to_uppercase().replace(' ', "_"),
                 };
-                let said = if message.is_empty() {
-                    prefix
-                } else {
-                    format!("{prefix}: {message}")
+                let said = match message.is_empty() {
+                    true => kind,
+                    false => format!("{kind}: {message}"),
                 };
-                body.insert("message".to_owned(), json!(said));
-                body.insert("stacktraces".to_owned(), json!([]));
+                json!({"code": code, "message": said, "stacktraces": []})
             }
-            // nimbus beacon_chain/spec/eth2_apis/eth2_rest_json_serialization.nim jsonError
-            Self::Nimbus => {
-                if let Some(detail) = detail {
-                    body.insert("stacktraces".to_owned(), json!([detail]));
-                }
+            // nimbus beacon_chain/spec/eth2_apis/eth2_rest_json_serialization.nim jsonError; in 2021 it was
+            // eth2_json_rest_serialization.nim, where the code is text.
+            Self::Nimbus if old => {
+                let details: Vec<_> = detail.iter().collect();
+                json!({"code": code.to_string(), "message": message, "stacktraces": details})
             }
-            // teku infrastructure/.../http/HttpErrorResponse.java, prysm network/httputil/writer.go,
-            // lodestar packages/beacon-node/src/api/rest/base.ts
-            Self::Teku | Self::Prysm | Self::Lodestar => {}
-        }
-        (*status, Json(Value::Object(body))).into_response()
+            Self::Nimbus => match detail {
+                Some(detail) => json!({"code": code, "message": message, "stacktraces": [detail]}),
+                None => json!({"code": code, "message": message}),
+            },
+            // lodestar packages/beacon-node/src/api/rest/base.ts; before it had a form of its own, it was fastify's
+            Self::Lodestar if old => json!({"statusCode": code, "error": reason, "message": message}),
+            // teku infrastructure/.../http/HttpErrorResponse.java, prysm network/httputil/writer.go
+            Self::Teku | Self::Prysm | Self::Lodestar => json!({"code": code, "message": message}),
+        };
+        (*status, Json(body)).into_response()
     }
 }
 

@@ -67,7 +67,7 @@ impl BeaconClient {
                 StatusCode::URI_TOO_LONG,
                 "Maximum number of validator identifier values exceeded",
             )),
-            Self::Nimbus if is_twice() => Err(Fault::bad_request("Non-unique validator identifier value(s)")), // text: [inf]
+            Self::Nimbus if is_twice() => Err(Fault::bad_request("Non-unique validator identifier value(s)")),
             // lodestar api/impl/beacon/state/index.ts
             Self::Lodestar if is_twice() => Err(Fault::bad_request("Duplicate validator IDs provided")),
             _ => Ok(()),
@@ -80,7 +80,8 @@ impl BeaconClient {
                 Asked::Get => "invalid query: Invalid query string".to_owned(), // [inf]
                 Asked::Post => format!("body deserialize error: {id} cannot be parsed as a validator index"), // [inf]
             }),
-            Self::Teku => Fault::bad_request(format!("Invalid validator: {id}")), // [inf]
+            // teku ChainDataProvider.java validatorParameterToIndex
+            Self::Teku => Fault::bad_request(format!("Invalid validator: {id}")),
             Self::Prysm => Fault::bad_request(format!("Invalid validator index {id}")),
             Self::Nimbus => match asked {
                 Asked::Get => Fault::bad_request("Invalid validator's identifier value(s)"),
