@@ -5,7 +5,7 @@ mod recover;
 mod register;
 mod rotate;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sw_devnet::Registered;
@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Which scenario to show.
     #[arg(default_value = "register", value_parser = SCENARIOS)]
     scenario: String,
+    /// Run this operator instead of building one.
+    #[arg(long, value_name = "FILE")]
+    operator: Option<PathBuf>,
     /// Prints one JSON document of what came of it, and nothing else, on standard output.
     #[arg(long)]
     json: bool,
@@ -49,7 +52,10 @@ pub(crate) struct VaultOutcome {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let operator = build_operator()?;
+    let operator = match &arguments.operator {
+        Some(path) => path.canonicalize()?,
+        None => build_operator()?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(show(&arguments.scenario, &operator))?;
     if arguments.json {

@@ -111,5 +111,6 @@ pub(super) async fn wasted(
     Ok(())
 }
 
-/// Slots in which an action that is due must have happened, with so many failures on the way.
-const PATIENCE: u64 = 150;
+/// Slots in which an action that is due must have happened. A registration is some forty calls in a row, and a fault of one
+/// ends the try; endpoints rest for seconds after a fault, which are slots here.
+const PATIENCE: u64 = 600;

@@ -25,10 +25,12 @@ pub(super) fn draw(dice: &mut Dice, slots: u64, oracles: usize) -> Vec<Vec<Event
     };
     // A vault without a validator has nothing to harvest or to rotate.
     at(0, Event::Stake(2));
+    at(5, Event::Vote { milliether: 20, mev: 1 });
+    at(10, Event::Replace(0));
     for slot in sometimes(dice, slots, 15, 40) {
         at(slot, Event::Stake(dice.between(1, 3)));
     }
-    for slot in sometimes(dice, slots, 20, 50) {
+    for slot in sometimes(dice, slots, 25, 55) {
         let loses = dice.below(4) == 0;
         let milliether = i64::try_from(dice.between(1, 500)).unwrap_or(1);
         at(
@@ -39,7 +41,7 @@ pub(super) fn draw(dice: &mut Dice, slots: u64, oracles: usize) -> Vec<Vec<Event
             },
         );
     }
-    for slot in sometimes(dice, slots, 40, 160) {
+    for slot in sometimes(dice, slots, 50, 160) {
         let place = usize::try_from(dice.below(oracles as u64)).unwrap_or_default();
         at(slot, Event::Replace(place));
     }

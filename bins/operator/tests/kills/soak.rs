@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn what_is_due_happens_once_while_a_tenth_of_all_calls_fails() {
     let ended = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--package", "xtask", "--", "soak", "--json"])
-        .args(["--seed", "5", "--slots", "60"])
+        .args(["--seed", "5", "--slots", "40"])
         .args(["--operator", env!("CARGO_BIN_EXE_operator")])
         .output()
         .unwrap();
