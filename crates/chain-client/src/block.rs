@@ -1,6 +1,6 @@
 //! Blocks and receipts, as far as the operator looks at them.
 
-use alloy_primitives::{B256, U64, U256};
+use alloy_primitives::{B256, U64, U128, U256};
 use serde::Deserialize;
 
 use crate::EndpointFault;
@@ -31,6 +31,8 @@ pub struct Receipt {
     pub success: bool,
     /// What it used of its gas limit.
     pub gas_used: u64,
+    /// What it paid for a unit of gas, in wei, if the node says so.
+    pub gas_price: Option<u128>,
 }
 
 /// The members of `eth_getBlockByNumber` that matter (execution-apis `Block`).
@@ -66,6 +68,8 @@ pub(crate) struct ReceiptAnswer {
     block_hash: B256,
     status: U64,
     gas_used: U64,
+    #[serde(default)]
+    effective_gas_price: Option<U128>,
 }
 
 impl From<ReceiptAnswer> for Receipt {
@@ -76,6 +80,7 @@ impl From<ReceiptAnswer> for Receipt {
             block_hash: answer.block_hash,
             success: answer.status == U64::from(1),
             gas_used: answer.gas_used.to(),
+            gas_price: answer.effective_gas_price.map(|price| price.to()),
         }
     }
 }

@@ -52,6 +52,6 @@ pub use revert::{Revert, decode_revert};
 pub use snapshot::Snapshot;
 pub use vault::{RegistrationState, RotationState, VaultState};
 pub use wallet::{
-    FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, SendError, SentTx, Step, Tended, WaitError,
-    Waiting,
+    FeeError, FeeLimits, Fees, HotWallet, InvalidWalletKey, MinedTx, Offer, SendError, SentTx, Step, Tended, Unless,
+    WaitError, Waiting,
 };

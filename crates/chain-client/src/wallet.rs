@@ -44,6 +44,14 @@ pub struct SentTx {
     pub fees: Fees,
 }
 
+impl SentTx {
+    /// The most it can cost for gas, in wei.
+    pub fn at_most(&self) -> U256 {
+        let (gas_limit, fees) = (self.gas_limit, self.fees);
+        Offer { gas_limit, fees }.at_most()
+    }
+}
+
 /// A transaction that is in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,6 +64,39 @@ pub struct MinedTx {
     pub success: bool,
     /// The gas it used.
     pub gas_used: u64,
+    /// What it cost for gas, in wei, if the node says so.
+    pub cost: Option<U256>,
+}
+
+/// What a transaction offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Offer {
+    /// The most gas it may use.
+    pub gas_limit: u64,
+    /// Its fees.
+    pub fees: Fees,
+}
+
+impl Offer {
+    /// An offer of these numbers.
+    pub fn new(gas_limit: u64, fees: Fees) -> Self {
+        Self { gas_limit, fees }
+    }
+
+    /// The most it can cost for gas, in wei.
+    pub fn at_most(&self) -> U256 {
+        U256::from(self.gas_limit).saturating_mul(U256::from(self.fees.max_fee_per_gas))
+    }
+}
+
+/// What would make a transaction one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unless<'a> {
+    /// The kinds that may do the same on their way.
+    pub kinds: &'a [&'a str],
+    /// The block that the transaction was decided on at.
+    pub decided_at: u64,
 }
 
 /// The hot wallet of one chain. Its clones share the nonce, the journal and the key.
@@ -161,6 +202,17 @@ impl HotWallet {
         self.inner.limits.offer(snapshot.block().base_fee_per_gas, tip)
     }
 
+    /// What a transaction would offer now, which is tried at the snapshot for it.
+    ///
+    /// # Errors
+    /// [`SendError::Reverted`] when it would fail, [`SendError::Fees`] when the base fee and the tip reach the limit; when the
+    /// node fails.
+    pub async fn offer(&self, snapshot: &Snapshot, call: &Call) -> Result<Offer, SendError> {
+        let fees = self.fees(snapshot).await.map_err(SendError::Fees)?;
+        let gas_limit = with_margin(snapshot.estimate_gas(self.address(), call).await?);
+        Ok(Offer { gas_limit, fees })
+    }
+
     /// Sends a transaction: one at a time, none that would revert or that offers more than the limit, and none that is
     /// not in the journal first.
     ///
@@ -171,22 +223,45 @@ impl HotWallet {
     /// [`SendError::InFlight`] while one of the same kind waits, [`SendError::Unconfirmed`] when the reply was lost, and
     /// whatever kept the transaction from being sent.
     pub async fn send(&self, kind: &str, keys: &[PublicKeyBytes], call: &Call) -> Result<SentTx, SendError> {
+        let unless = Unless {
+            kinds: &[],
+            decided_at: u64::MAX,
+        };
+        self.send_unless(unless, kind, keys, call).await
+    }
+
+    /// As [`HotWallet::send`], unless a transaction of the wallet does the same, or may have done it since this one was
+    /// decided on. A contract that has nothing left to do takes the second call, too, and its gas.
+    ///
+    /// # Errors
+    /// As [`HotWallet::send`]. [`SendError::InFlight`] also while one of the other kinds waits, [`SendError::Overtaken`] when
+    /// one of them, or of the same kind, got into a block after the one that this was decided at.
+    pub async fn send_unless(
+        &self,
+        unless: Unless<'_>,
+        kind: &str,
+        keys: &[PublicKeyBytes],
+        call: &Call,
+    ) -> Result<SentTx, SendError> {
         let inner = &self.inner;
         let turn = Arc::clone(&inner.turn).lock_owned().await;
         let standing = inner.standing().await?;
-        if let Some(waiting) = standing.in_flight(kind) {
+        let kinds: Vec<&str> = std::iter::once(kind).chain(unless.kinds.iter().copied()).collect();
+        if let Some(waiting) = kinds.iter().find_map(|kind| standing.in_flight(kind)) {
             return Err(SendError::InFlight {
+                kind: waiting.kind.clone(),
                 hash: waiting.hash,
                 nonce: waiting.nonce,
             });
         }
+        if let Some((hash, block)) = inner.mined_after(unless.decided_at, &kinds).await {
+            return Err(SendError::Overtaken { hash, block });
+        }
         let snapshot = &standing.snapshot;
-        let fees = self.fees(snapshot).await.map_err(SendError::Fees)?;
-        let gas_limit = with_margin(snapshot.estimate_gas(self.address(), call).await?);
+        let offer = self.offer(snapshot, call).await?;
+        let Offer { gas_limit, fees } = offer;
         let balance = snapshot.balance(self.address()).await?;
-        let needed = U256::from(gas_limit)
-            .saturating_mul(U256::from(fees.max_fee_per_gas))
-            .saturating_add(call.value);
+        let needed = offer.at_most().saturating_add(call.value);
         if balance < needed {
             return Err(SendError::InsufficientFunds { balance, needed });
         }
@@ -226,11 +301,15 @@ impl HotWallet {
                         info!(tx = %hash, block = receipt.block, success = receipt.success, "transaction mined");
                     }
                     let (block, success, gas_used) = (receipt.block, receipt.success, receipt.gas_used);
+                    let cost = receipt
+                        .gas_price
+                        .map(|price| U256::from(price).saturating_mul(U256::from(gas_used)));
                     return Ok(MinedTx {
                         hash,
                         block,
                         success,
                         gas_used,
+                        cost,
                     });
                 }
                 Ok(Ok(TransactionStatus::Pending | TransactionStatus::Unknown)) | Err(_) => None,
@@ -262,6 +341,21 @@ impl Inner {
         let journal = Arc::clone(&self.journal);
         let work = move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner));
         joined(tokio::task::spawn_blocking(work)).await
+    }
+
+    /// A transaction of one of these kinds that is in a block after this one.
+    async fn mined_after(&self, block: u64, kinds: &[&str]) -> Option<(B256, u64)> {
+        let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let later = move |entry: &JournalEntry| match entry.state {
+            EntryState::Mined { block: mined, .. }
+                if mined > block && !entry.cancels && kinds.contains(&entry.kind) =>
+            {
+                Some((entry.hash, mined))
+            }
+            _ => None,
+        };
+        self.with_journal(move |journal| journal.entries().iter().find_map(later))
+            .await
     }
 
     fn add_news(&self, entry: JournalEntry) {

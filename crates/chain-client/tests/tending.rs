@@ -15,7 +15,7 @@ use alloy::consensus::{Transaction, TxEnvelope};
 use chain::{Fault, GWEI, LIMITS, SLOT, Scene, calldata};
 use serde_json::json;
 use support::HEAD;
-use sw_chain_client::{B256, EntryState, FeeLimits, SendError, Step, Tended};
+use sw_chain_client::{Address, B256, Call, EntryState, FeeLimits, SendError, Step, Tended, Unless};
 
 fn step(tended: &Tended) -> Step {
     tended.waiting.as_ref().expect("one waits").step
@@ -259,11 +259,39 @@ async fn what_was_recorded_and_not_sent_before_a_crash_is_sent() {
     let scene = scene.restart().await;
     let tended = scene.tend("harvest").await;
     assert_eq!(tended.waiting, None, "another kind does not wait for it");
-    assert_eq!(
-        scene.chain().waiting.get(&0),
-        Some(&sent.hash),
-        "whoever looks first sends it"
+    assert!(
+        scene.chain().waiting.is_empty(),
+        "only who sends registrations knows whether it is wanted"
     );
+    assert_eq!(hash(&scene.tend("register").await), sent.hash);
+    assert_eq!(scene.chain().waiting.get(&0), Some(&sent.hash));
+}
+
+#[tokio::test]
+async fn what_another_kind_does_too_is_sent_neither_beside_it_nor_on_a_decision_from_before_it() {
+    let scene = Scene::new().await;
+    let register = scene.send("register").await.unwrap();
+    let harvest = Call::new(Address::repeat_byte(9), calldata("harvest"));
+    let send = async |decided_at| {
+        let kinds = &["register"];
+        let unless = Unless { kinds, decided_at };
+        scene.wallet.send_unless(unless, "harvest", &[], &harvest).await
+    };
+    let beside = scene.wallet.tend("harvest", true).await.unwrap().beside;
+    assert!(matches!(&beside[..], [one] if one.hash == register.hash && one.kind == "register"));
+    let refused = send(HEAD).await.unwrap_err();
+    assert!(
+        matches!(&refused, SendError::InFlight { kind, nonce: 0, .. } if kind == "register"),
+        "{refused}"
+    );
+    scene.chain().mine();
+    let refused = send(HEAD).await.unwrap_err();
+    assert!(
+        matches!(refused, SendError::Overtaken { hash, block } if (hash, block) == (register.hash, HEAD + 1)),
+        "{refused}"
+    );
+    assert!(refused.is_retryable());
+    assert_eq!(send(HEAD + 1).await.unwrap().nonce, 1);
 }
 
 #[tokio::test]

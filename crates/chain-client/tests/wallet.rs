@@ -63,7 +63,7 @@ async fn one_of_a_kind_is_in_flight_and_other_kinds_take_the_next_nonce() {
     let first = scene.send("register").await.unwrap();
     let error = scene.send("register").await.unwrap_err();
     assert!(
-        matches!(error, SendError::InFlight { hash, nonce: 0 } if hash == first.hash),
+        matches!(error, SendError::InFlight { hash, nonce: 0, .. } if hash == first.hash),
         "{error}"
     );
     assert!(error.is_retryable());

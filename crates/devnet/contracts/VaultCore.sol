@@ -59,13 +59,19 @@ abstract contract VaultCore is IVault, Multicall, ReentrancyGuard {
     function updateState(HarvestParams calldata harvestParams) external {
         (int256 delta, uint256 unlockedMevDelta, bool harvested) = keeper.harvest(harvestParams);
         if (!harvested) return;
-        if (unlockedMevDelta > 0) ISharedMevEscrow(mevEscrow).harvest(unlockedMevDelta);
+        delta += int256(takeMev(unlockedMevDelta));
         if (delta >= 0) {
             totalAssets += uint256(delta);
         } else {
             uint256 penalty = uint256(-delta);
             totalAssets -= penalty < totalAssets ? penalty : totalAssets;
         }
+    }
+
+    /// Takes what was unlocked out of the shared escrow, and returns what the reward does not count yet: nothing.
+    function takeMev(uint256 unlocked) internal virtual returns (uint256 uncounted) {
+        if (unlocked > 0) ISharedMevEscrow(mevEscrow).harvest(unlocked);
+        return 0;
     }
 
     /// Deposits for a validator whose withdrawals are paid to this vault: `kind` is 1, or 2 when it compounds.

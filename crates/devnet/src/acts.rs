@@ -1,7 +1,7 @@
 //! What people do on the devnet: the owner of the protocol, the admin of the vaults, stakers, and strangers.
 
 use alloy::{
-    primitives::{Address, B256, Bytes, FixedBytes, Signature, U256},
+    primitives::{Address, B256, Bytes, FixedBytes, I256, Signature, U256},
     sol_types::{Eip712Domain, SolCall, SolConstructor, SolStruct},
 };
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::{
     chain::{Chain, ChainError, call},
     contracts::interface::{
         ApprovalParams, DepositContract, DepositDataRegistry, EthVault, EthVaultV1, EthVaultV2, Keeper,
-        KeeperValidators, LegacyPool, PastVault, VaultsRegistry,
+        KeeperValidators, LegacyPool, OwnEscrowVault, PastVault, VaultsRegistry,
     },
     rpc::{Call, Log, Transaction},
     ssz,
@@ -22,6 +22,19 @@ use crate::{
 pub struct Registered {
     /// The public key, with 0x.
     pub public_key: String,
+    /// The transaction.
+    pub tx: B256,
+    /// The block.
+    pub block: u64,
+}
+
+/// A harvest of a vault, as the Keeper's event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Harvested {
+    /// What the reward has grown by, in wei.
+    pub assets_delta: I256,
+    /// What was unlocked in the shared escrow, in wei.
+    pub unlocked_mev_delta: U256,
     /// The transaction.
     pub tx: B256,
     /// The block.
@@ -214,14 +227,44 @@ impl Chain {
             .map(drop)
     }
 
+    /// Creates a vault of version 5 with a MEV escrow of its own, managed by the DepositDataRegistry.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn create_own_escrow_vault(&self) -> Result<Address, ChainError> {
+        let (accounts, addresses) = (self.accounts(), self.addresses());
+        let creation = OwnEscrowVault::constructorCall {
+            keeper_: addresses.keeper,
+            depositContract_: addresses.deposit_contract,
+            admin_: accounts.vault_admin,
+        };
+        self.create_managed(
+            "OwnEscrowVault",
+            &creation.abi_encode(),
+            addresses.deposit_data_registry,
+        )
+        .await
+    }
+
     async fn create_vault_of(&self, kind: &'static str, manager: Address) -> Result<Address, ChainError> {
-        let (accounts, addresses) = (*self.accounts(), *self.addresses());
+        let (accounts, addresses) = (self.accounts(), self.addresses());
         let creation = EthVault::constructorCall {
             keeper_: addresses.keeper,
             depositContract_: addresses.deposit_contract,
             mevEscrow_: addresses.shared_mev_escrow,
             admin_: accounts.vault_admin,
         };
+        self.create_managed(kind, &creation.abi_encode(), manager).await
+    }
+
+    async fn create_managed(
+        &self,
+        kind: &'static str,
+        creation: &[u8],
+        manager: Address,
+    ) -> Result<Address, ChainError> {
+        let (accounts, addresses) = (*self.accounts(), *self.addresses());
         let then = |vault| {
             let mut calls = vec![call(
                 accounts.owner,
@@ -236,7 +279,7 @@ impl Chain {
             }
             calls
         };
-        self.create(kind, &creation.abi_encode(), then).await
+        self.create(kind, creation, then).await
     }
 
     /// Stakes in a vault.
@@ -255,6 +298,33 @@ impl Chain {
             },
         );
         self.transact(&Call { value: wei, ..deposit }).await.map(drop)
+    }
+
+    /// What a vault counts as its own: what was staked, and what was harvested.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn total_assets(&self, vault: Address) -> Result<U256, ChainError> {
+        self.read(vault, &EthVault::totalAssetsCall {}).await
+    }
+
+    /// The harvests of a vault that changed anything, in order, as the Keeper's events say.
+    ///
+    /// # Errors
+    ///
+    /// The node fails.
+    pub async fn harvests(&self, vault: Address) -> Result<Vec<Harvested>, ChainError> {
+        let all = self.events::<Keeper::Harvested>(self.addresses().keeper).await?;
+        let of_vault = all.into_iter().filter(|(event, _)| event.vault == vault);
+        Ok(of_vault
+            .map(|(event, log)| Harvested {
+                assets_delta: event.totalAssetsDelta,
+                unlocked_mev_delta: event.unlockedMevDelta,
+                tx: log.transaction_hash,
+                block: log.block_number.to(),
+            })
+            .collect())
     }
 
     /// Gives Ether away.

@@ -103,6 +103,8 @@ pub enum VaultKind {
     Managed(Address),
     /// Version 5 as it is created: nobody may register.
     Unmanaged,
+    /// Version 5 with a MEV escrow of its own; the DepositDataRegistry registers its validators.
+    OwnEscrow,
     /// Version 1: the vault itself keeps the root and takes the proofs.
     V1,
 }

@@ -71,6 +71,7 @@ pub mod interface {
             function exitSignaturesNonces(address vault) external view returns (uint256);
             function rewardsNonce() external view returns (uint64);
             function rewardsRoot() external view returns (bytes32);
+            event Harvested(address indexed vault, bytes32 indexed rewardsRoot, int256 totalAssetsDelta, uint256 unlockedMevDelta);
             function canHarvest(address vault) external view returns (bool);
             function isHarvestRequired(address vault) external view returns (bool);
             function isCollateralized(address vault) external view returns (bool);
@@ -91,6 +92,11 @@ pub mod interface {
             function updateState(HarvestParams harvestParams) external;
             function totalAssets() external view returns (uint256);
             function withdrawableAssets() external view returns (uint256);
+            function mevEscrow() external view returns (address);
+        }
+
+        interface OwnEscrowVault {
+            constructor(address keeper_, address depositContract_, address admin_);
         }
 
         interface EthVaultV1 {
@@ -242,7 +248,7 @@ fn error_selector(entry: &Value) -> Option<([u8; 4], String)> {
 
 const COMPILE_SCRIPT: &str = include_str!("../npm/compile.mjs");
 
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 12] = [
     ("DepositContract.sol", include_str!("../contracts/DepositContract.sol")),
     (
         "DepositDataRegistry.sol",
@@ -253,6 +259,7 @@ const SOURCES: [(&str, &str); 11] = [
     ("Interfaces.sol", include_str!("../contracts/Interfaces.sol")),
     ("Keeper.sol", include_str!("../contracts/Keeper.sol")),
     ("Multicall3.sol", include_str!("../contracts/Multicall3.sol")),
+    ("OwnEscrowVault.sol", include_str!("../contracts/OwnEscrowVault.sol")),
     ("PastVault.sol", include_str!("../contracts/PastVault.sol")),
     ("SharedMevEscrow.sol", include_str!("../contracts/SharedMevEscrow.sol")),
     ("VaultCore.sol", include_str!("../contracts/VaultCore.sol")),

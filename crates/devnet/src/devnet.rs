@@ -292,9 +292,14 @@ impl Devnet {
             VaultKind::DepositData => self.chain.create_vault(self.deployment.deposit_data_registry).await?,
             VaultKind::Managed(manager) => self.chain.create_vault(manager).await?,
             VaultKind::Unmanaged => self.chain.create_vault(Address::ZERO).await?,
+            VaultKind::OwnEscrow => self.chain.create_own_escrow_vault().await?,
             VaultKind::V1 => self.chain.create_v1_vault().await?,
         };
-        self.ledger.lock().await.add_vault(vault);
+        let mut ledger = self.ledger.lock().await;
+        match kind {
+            VaultKind::OwnEscrow => ledger.add_vault_with_own_escrow(vault),
+            _ => ledger.add_vault(vault),
+        }
         Ok(vault)
     }
 
@@ -343,7 +348,7 @@ impl Devnet {
         Ok(self.chain.set_deposit_data_root(vault, root).await?)
     }
 
-    /// Lets a vault earn: the oracles sign a new rewards root, and its file is on IPFS. After one, a vault with
+    /// Lets a vault earn, in wei, its MEV in the escrow that it has: the oracles sign a new rewards root, and its file is on IPFS. After one, a vault with
     /// validators may harvest; after two, it must.
     ///
     /// # Errors
@@ -353,10 +358,9 @@ impl Devnet {
         let mut ledger = self.ledger.lock().await;
         let mut next = ledger.clone();
         next.earn(vault, consensus, unlocked_mev);
+        self.chain.pay_mev(vault, unlocked_mev).await?;
         self.chain
-            .update_rewards(&next, unlocked_mev, &self.oracles.keys(), |file| {
-                self.gateway().put(file)
-            })
+            .update_rewards(&next, &self.oracles.keys(), |file| self.gateway().put(file))
             .await?;
         *ledger = next;
         Ok(())

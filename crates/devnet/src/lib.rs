@@ -25,7 +25,7 @@ pub mod ssz;
 pub mod toolchain;
 
 pub use crate::{
-    acts::{Past, Registered},
+    acts::{Harvested, Past, Registered},
     config::{DevnetConfig, DevnetError, Node, VaultKind},
     controls::Dropped,
     deployment::Deployment,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     chain::{Chain, ChainError, call},
-    contracts::interface::{Keeper, KeeperRewards, RewardsUpdateParams},
+    contracts::interface::{EthVault, Keeper, KeeperRewards, RewardsUpdateParams},
     oracle::OracleKey,
 };
 
@@ -23,14 +23,21 @@ pub struct Ledger(BTreeMap<Address, Earned>);
 struct Earned {
     /// Wei from the consensus layer; a slashed vault has lost some.
     consensus: i128,
-    /// Wei of MEV in the shared escrow that the vault may take out.
+    /// Wei of MEV in the escrow that the vault may take out.
     unlocked_mev: u128,
+    /// Whether that is an escrow of its own: then the file tells of it, and the leaf does not.
+    own_escrow: bool,
 }
 
 impl Ledger {
     /// Lists a vault.
     pub fn add_vault(&mut self, vault: Address) {
         self.0.entry(vault).or_default();
+    }
+
+    /// Lists a vault with a MEV escrow of its own.
+    pub fn add_vault_with_own_escrow(&mut self, vault: Address) {
+        self.0.entry(vault).or_default().own_escrow = true;
     }
 
     /// Adds to what a vault has earned.
@@ -43,7 +50,7 @@ impl Ledger {
     /// The root that the Keeper takes, and the JSON file that says how each vault proves its part of it.
     ///
     /// A leaf is `keccak256(keccak256(abi.encode(vault, int160 reward, uint160 unlockedMevReward)))`, the reward counting
-    /// the MEV. Pairs are hashed in order of size, as OpenZeppelin's proofs want it.
+    /// the MEV; of a vault with its own escrow both are without it. Pairs are hashed in order of size, as OpenZeppelin's proofs want it.
     pub fn tree(&self) -> (B256, String) {
         let mut leaves: Vec<(B256, Address, Earned)> = self
             .0
@@ -82,7 +89,20 @@ impl Ledger {
 }
 
 impl Chain {
-    /// Pays the MEV of `ledger` into the shared escrow, and has the oracles with these keys sign the ledger's root.
+    /// Pays MEV into the escrow that a vault has.
+    ///
+    /// # Errors
+    ///
+    /// It is no vault, or the node fails.
+    pub async fn pay_mev(&self, vault: Address, wei: u128) -> Result<(), ChainError> {
+        if wei == 0 {
+            return Ok(());
+        }
+        let escrow = self.read(vault, &EthVault::mevEscrowCall {}).await?;
+        self.send_wei(escrow, U256::from(wei)).await
+    }
+
+    /// Has the oracles with these keys sign the ledger's root.
     /// `publish` puts the rewards file on IPFS and returns its CID.
     ///
     /// # Errors
@@ -91,15 +111,10 @@ impl Chain {
     pub async fn update_rewards(
         &self,
         ledger: &Ledger,
-        new_mev: u128,
         keys: &[OracleKey],
         publish: impl FnOnce(&[u8]) -> String,
     ) -> Result<(), ChainError> {
         let (owner, keeper) = (self.accounts().owner, self.addresses().keeper);
-        if new_mev > 0 {
-            self.send_wei(self.addresses().shared_mev_escrow, U256::from(new_mev))
-                .await?;
-        }
         let (root, file) = ledger.tree();
         let required = self.read(keeper, &Keeper::rewardsMinOraclesCall {}).await?;
         let vote = KeeperRewards {
@@ -134,8 +149,9 @@ impl Chain {
 }
 
 fn leaf(vault: Address, earned: Earned) -> B256 {
-    let reward = i256(earned.consensus) + I256::from_raw(U256::from(earned.unlocked_mev));
-    let encoded = (vault, reward, U256::from(earned.unlocked_mev)).abi_encode_params();
+    let mev = if earned.own_escrow { 0 } else { earned.unlocked_mev };
+    let reward = i256(earned.consensus) + I256::from_raw(U256::from(mev));
+    let encoded = (vault, reward, U256::from(mev)).abi_encode_params();
     keccak256(keccak256(encoded))
 }
 
@@ -177,6 +193,7 @@ mod tests {
                 let earned = Earned {
                     consensus: vault["consensus_reward"].as_i64().unwrap().into(),
                     unlocked_mev: 3,
+                    own_escrow: false,
                 };
                 let proof: Vec<B256> = serde_json::from_value(vault["proof"].clone()).unwrap();
                 assert_eq!(proof.into_iter().fold(leaf(address, earned), hash_pair), root);

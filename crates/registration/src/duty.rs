@@ -13,9 +13,9 @@ pub trait Duty: Send + 'static {
     /// The name in logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// What does not happen while it is idle, for the log.
-    fn idle(&self) -> &'static str {
-        "no validator is registered"
+    /// What does not happen while it is idle, in the words of the log.
+    fn undone(&self) -> &'static str {
+        "nothing is done"
     }
 
     /// Looks, decides, acts and returns.

@@ -6,50 +6,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sw_chain_client::{ExecutionError, HarvestParams, I160, RewardsUpdate, Snapshot, U160};
+use sw_chain_client::{HarvestParams, I160, U160};
 use sw_spec::{Address, B256, NetworkSpec};
-
-use crate::last_event::LastEvent;
-
-/// The `RewardsUpdated` event of the moment.
-pub struct LastRewards {
-    keeper: Address,
-    event: LastEvent<RewardsUpdate>,
-}
-
-impl LastRewards {
-    /// Nothing is read before the first use.
-    pub fn new(network: &NetworkSpec) -> Self {
-        Self {
-            keeper: network.contracts.keeper,
-            event: LastEvent::new(network.contracts.keeper_block),
-        }
-    }
-
-    /// The update at the snapshot's block, at which the Keeper has this root.
-    ///
-    /// # Errors
-    ///
-    /// The node's.
-    pub(crate) async fn load(
-        &mut self,
-        snapshot: &Snapshot,
-        rewards_root: B256,
-    ) -> Result<Option<RewardsUpdate>, ExecutionError> {
-        let (keeper, head) = (self.keeper, snapshot.block().number);
-        let search = async |from, to| {
-            let update = snapshot.last_rewards(keeper, from, to).await?;
-            Ok(update.map(|update| (update.clone(), update.block)))
-        };
-        let update = self.event.at(head, search).await?.map(|(update, _)| update.clone());
-        if update.as_ref().is_none_or(|update| update.rewards_root == rewards_root) {
-            return Ok(update);
-        }
-        // Another one counts on chain: what was found earlier has been undone, or a later one was left out.
-        self.event.forget();
-        Ok(self.event.at(head, search).await?.map(|(update, _)| update.clone()))
-    }
-}
 
 /// A rewards file that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sw_chain_client::{
-    Call, ConsensusClient, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Snapshot,
-    WaitError, Waiting,
+    Call, ConsensusClient, DepositTotals, EntryState, ExecutionClient, ExecutionError, FeeError, HotWallet, Offer,
+    SendError, Snapshot, Unless, WaitError, Waiting,
 };
-use sw_ipfs::{Gateways, parse_cid};
 use sw_oracle_client::{
     ApprovalError, ApprovalRequest, ApprovalSubject, ApprovalTimeouts, Approvals, Eip712Domain, OracleSet,
     request_approvals,
@@ -16,11 +15,12 @@ use sw_spec::{Address, NetworkSpec, PublicKeyBytes};
 
 use crate::{
     DutyError, Harvest, NetworkValidators, NetworkView, Surroundings, WhyNot,
-    harvest::{LastRewards, harvest_params},
     in_step::follow_consensus,
-    oracles::{DOCUMENT_LIMITS, Oracles},
+    oracles::Oracles,
     register::{Mined, Purpose, Tended, View},
+    rewards::Rewards,
     rotate::LastRotation,
+    why::Cost,
 };
 
 /// The world as it is.
@@ -33,12 +33,10 @@ pub struct Live {
     pub execution: ExecutionClient,
     /// Consensus nodes.
     pub consensus: ConsensusClient,
-    /// Where rewards files come from.
-    pub gateways: Arc<Gateways>,
     /// The oracle set.
     pub oracles: Oracles,
     /// The last rewards that the oracles voted for.
-    pub rewards: LastRewards,
+    pub rewards: Rewards,
     /// The vault's last rotation of exit signatures.
     pub last_rotation: LastRotation,
     /// The network's validators.
@@ -51,6 +49,8 @@ pub struct Live {
     pub approval_timeouts: ApprovalTimeouts,
     /// How long a tick waits for a transaction at most before it leaves it to the next one.
     pub transaction_timeout: Duration,
+    /// The block of the last look, which everything that is sent is decided on at.
+    pub looked_at: u64,
 }
 
 pub(crate) fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> DutyError {
@@ -62,14 +62,16 @@ pub(crate) fn execution(what: &'static str) -> impl FnOnce(ExecutionError) -> Du
 
 impl Live {
     /// The newest block of a node that is in step with the consensus chain.
-    pub(crate) async fn newest_block(&self) -> Result<Snapshot, DutyError> {
+    pub(crate) async fn newest_block(&mut self) -> Result<Snapshot, DutyError> {
         follow_consensus(&self.execution, &self.consensus, &self.network)
             .await
             .map_err(|source| DutyError::Consensus {
                 what: "the head of the beacon chain",
                 source: Box::new(source),
             })?;
-        self.execution.head().await.map_err(execution("the newest block"))
+        let pin = self.execution.head().await.map_err(execution("the newest block"))?;
+        self.looked_at = pin.block().number;
+        Ok(pin)
     }
 
     pub(crate) async fn gas_price_at(&self, pin: &Snapshot) -> Result<Result<u128, WhyNot>, DutyError> {
@@ -122,36 +124,8 @@ impl Surroundings for Live {
     }
 
     async fn harvest(&mut self, view: &View<Snapshot>) -> Result<Option<Harvest>, DutyError> {
-        let update = self
-            .rewards
-            .load(&view.pin, view.state.rewards_root)
-            .await
-            .map_err(execution("the last rewards"))?;
-        let Some(update) = update else { return Ok(None) };
-        let cid = parse_cid(&update.ipfs_hash).map_err(|_| DutyError::NotACid {
-            what: "rewards file",
-            cid: update.ipfs_hash.clone(),
-        })?;
-        let file = self
-            .gateways
-            .fetch(&cid, DOCUMENT_LIMITS)
-            .await
-            .map_err(|source| DutyError::Ipfs {
-                what: "the rewards file",
-                source: Box::new(source),
-            })?;
-        let mev_escrow = view.vault.mev_escrow;
-        let params = harvest_params(
-            file.as_ref(),
-            self.vault,
-            mev_escrow,
-            update.rewards_root,
-            &self.network,
-        )
-        .map_err(|source| DutyError::Rewards {
-            cid: update.ipfs_hash,
-            source: Box::new(source),
-        })?;
+        let (root, mev_escrow) = (view.state.rewards_root, view.vault.mev_escrow);
+        let params = self.rewards.params(&view.pin, root, self.vault, mev_escrow).await?;
         let Some(params) = params else { return Ok(None) };
         let withdrawable_assets = view
             .pin
@@ -201,15 +175,17 @@ impl Surroundings for Live {
                     tx: entry.hash,
                     block,
                     keys: entry.keys,
+                    cost: None,
                 }),
                 EntryState::Mined { block, success: false } => found.reverted.push((entry.hash, block)),
                 _ => {}
             }
         }
-        found.blocked = match (tended.refused, tended.waiting) {
-            (Some(message), _) => Some(WhyNot::TransactionRefused { purpose, message }),
+        let is_in_its_way = |other: &Waiting| purpose.unless().contains(&other.kind.as_str());
+        let waiting = tended.waiting.or(tended.beside.into_iter().find(is_in_its_way));
+        found.blocked = match (tended.refused, waiting) {
+            (Some(message), _) => Some(WhyNot::TransactionRefused { message }),
             (None, waiting) => waiting.map(|waiting| WhyNot::TransactionPending {
-                purpose,
                 waiting: Box::new(waiting),
             }),
         };
@@ -218,6 +194,17 @@ impl Surroundings for Live {
 
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError> {
         self.approvals(set, request).await
+    }
+
+    async fn offer(&mut self, view: &View<Snapshot>, call: &Call) -> Result<Result<Offer, WhyNot>, DutyError> {
+        match self.wallet.offer(&view.pin, call).await {
+            Ok(offer) => Ok(Ok(offer)),
+            Err(SendError::Fees(FeeError::AboveLimit { needed, limit })) => {
+                Ok(Err(WhyNot::GasTooHigh { price: needed, limit }))
+            }
+            Err(SendError::Fees(source)) => Err(DutyError::Fees(Box::new(source))),
+            Err(source) => Err(DutyError::Send(Box::new(source))),
+        }
     }
 
     async fn simulate(&mut self, view: &View<Snapshot>, call: &Call) -> Result<(), DutyError> {
@@ -230,12 +217,21 @@ impl Surroundings for Live {
         keys: &[PublicKeyBytes],
         call: &Call,
     ) -> Result<Result<Mined, WhyNot>, DutyError> {
-        let sent = self
-            .wallet
-            .send(purpose.as_str(), keys, call)
-            .await
-            .map_err(|source| DutyError::Send(Box::new(source)))?;
-        tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), "transaction sent");
+        let unless = Unless {
+            kinds: purpose.unless(),
+            decided_at: self.looked_at,
+        };
+        let sent = match self.wallet.send_unless(unless, purpose.as_str(), keys, call).await {
+            Ok(sent) => sent,
+            Err(SendError::Overtaken { hash: tx, block }) => return Ok(Err(WhyNot::DoneMeanwhile { tx, block })),
+            Err(SendError::InFlight { kind, hash, nonce }) if kind != purpose.as_str() => {
+                let waiting = Box::new(Waiting::new(&kind, hash, nonce, 0));
+                return Ok(Err(WhyNot::TransactionPending { waiting }));
+            }
+            Err(source) => return Err(DutyError::Send(Box::new(source))),
+        };
+        let cost = format!("at most {} {}", Cost(sent.at_most()), self.network.wallet_symbol);
+        tracing::info!(tx = %sent.hash, count = keys.len(), kind = purpose.as_str(), cost, "transaction sent");
         let slot = Duration::from_secs(self.network.seconds_per_slot);
         let patience = self.transaction_timeout.min(slot.saturating_mul(SLOTS_TO_WAIT));
         match self.wallet.wait_mined(&sent, patience).await {
@@ -243,13 +239,13 @@ impl Surroundings for Live {
                 tx: sent.hash,
                 block: mined.block,
                 keys: keys.to_vec(),
+                cost: mined.cost,
             })),
             Ok(mined) => Err(DutyError::Reverted {
                 tx: sent.hash,
                 block: mined.block,
             }),
             Err(WaitError::NotMined { .. }) => Ok(Err(WhyNot::TransactionPending {
-                purpose,
                 waiting: Box::new(Waiting::from(&sent)),
             })),
             Err(source) => Err(DutyError::Wait(Box::new(source))),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rand_core::CryptoRng;
-use sw_chain_client::{BlockRef, Call, HarvestParams, KeeperParams, RegistrationState, VaultState};
+use sw_chain_client::{BlockRef, Call, HarvestParams, KeeperParams, Offer, RegistrationState, VaultState};
 use sw_deposit_data::{Multiproof, ValidatorsTree};
 use sw_oracle_client::{ApprovalError, ApprovalRequest, Approvals, OracleSet};
 use sw_signers::ValidatorSigner;
@@ -83,12 +83,13 @@ impl Purpose {
         }
     }
 
-    /// What such a transaction is, for a person.
-    pub(crate) fn noun(self) -> &'static str {
+    /// What must not be on its way, nor in a block that the decision does not know of, when this is sent: it may have done
+    /// the same, and the contract would take the gas of the second one, too.
+    pub(crate) fn unless(self) -> &'static [&'static str] {
         match self {
-            Self::Register => "registration",
-            Self::Harvest => "harvest",
-            Self::Rotate => "rotation",
+            // A registration brings a due harvest along.
+            Self::Harvest => &["register"],
+            Self::Register | Self::Rotate => &[],
         }
     }
 }
@@ -102,6 +103,8 @@ pub struct Mined {
     pub block: u64,
     /// The validators it was about.
     pub keys: Vec<PublicKeyBytes>,
+    /// What it cost for gas, in wei, if that was looked at.
+    pub cost: Option<U256>,
 }
 
 /// What there is to say of the transactions that were sent before.
@@ -143,9 +146,12 @@ pub trait Surroundings: Send + 'static {
     async fn tend(&mut self, purpose: Purpose, useful: bool) -> Result<Tended, DutyError>;
     /// Asks all oracles.
     async fn approve(&mut self, set: &OracleSet, request: &ApprovalRequest) -> Result<Approvals, ApprovalError>;
+    /// What a transaction with this call would offer now.
+    async fn offer(&mut self, view: &View<Self::Pin>, call: &Call) -> Result<Result<Offer, WhyNot>, DutyError>;
     /// Runs a call at the view without sending it.
     async fn simulate(&mut self, view: &View<Self::Pin>, call: &Call) -> Result<(), DutyError>;
-    /// Sends a transaction and waits a few blocks for it to be mined; later ticks tend it.
+    /// Sends a transaction that was decided on at the last look, and waits a few blocks for it to be mined; later ticks tend
+    /// it.
     async fn send(
         &mut self,
         purpose: Purpose,
@@ -569,6 +575,10 @@ fn first(index: u64) -> usize {
 impl<S: Surroundings> Duty for RegisterValidators<S> {
     fn name(&self) -> &'static str {
         "register"
+    }
+
+    fn undone(&self) -> &'static str {
+        "no validator is registered"
     }
 
     async fn tick(&mut self) -> Result<Outcome, DutyError> {

@@ -12,8 +12,8 @@ use sw_spec::{Address, NetworkSpec};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Duty, HarvestVault, LastRewards, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, RotateExits,
-    Rotator, ScanDeposits, ServiceError, Supervisor, WatchChain, checks, oracles::Oracles, rotate::LastRotation,
+    Duty, HarvestVault, Live, Metrics, NetworkValidators, RegisterValidators, Registrar, Rewards, RotateExits, Rotator,
+    ScanDeposits, ServiceError, Supervisor, WatchChain, checks, oracles::Oracles, rotate::LastRotation,
 };
 
 /// Everything a running operator is made of, opened and checked for form. Nothing has been asked of any node yet.
@@ -92,24 +92,32 @@ pub async fn run(operator: Operator, stop: CancellationToken) -> Result<(), Serv
 fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
     // Finality moves once an epoch, and the finalized block is a large answer.
     let scan_slots = u32::try_from(operator.network.slots_per_epoch / 4).unwrap_or(1).max(1);
+    let rewards = Rewards::new(operator.network.clone(), Arc::clone(&operator.gateways));
     let live = |operator: &Operator| Live {
         vault: operator.vault,
         network: operator.network.clone(),
         execution: operator.execution.clone(),
         consensus: operator.consensus.clone(),
         oracles: operator.oracles.clone(),
-        rewards: LastRewards::new(&operator.network),
+        rewards: rewards.clone(),
         last_rotation: LastRotation::new(&operator.network),
-        gateways: Arc::clone(&operator.gateways),
         validators: operator.validators.clone(),
         wallet: operator.wallet.clone(),
         http: operator.http.clone(),
         approval_timeouts: operator.approval_timeouts,
         transaction_timeout: operator.transaction_timeout,
+        looked_at: 0,
     };
     let mut duties: Vec<(Box<dyn Duty>, u32)> = Vec::new();
     if operator.harvest_vault {
-        duties.push((Box::new(HarvestVault::new(live(&operator), operator.vault)), 1));
+        duties.push((
+            Box::new(HarvestVault::new(
+                live(&operator),
+                operator.vault,
+                operator.network.wallet_symbol.clone(),
+            )),
+            1,
+        ));
     }
     let (for_registrations, for_rotations) = (live(&operator), live(&operator));
     let Operator {

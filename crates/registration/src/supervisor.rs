@@ -92,10 +92,7 @@ async fn run_duty(
 ) -> Result<(), ServiceError> {
     let mut ticks = interval_at(Instant::now(), period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut report = Report {
-        idle: duty.idle(),
-        ..Report::default()
-    };
+    let mut report = Report::default();
     loop {
         tokio::select! {
             biased;
@@ -110,15 +107,13 @@ async fn run_duty(
         if matches!(outcome, Ok(Outcome::Acted)) {
             ticks.reset_immediately();
         }
-        report.tell(outcome, &metrics)?;
+        report.tell(duty.undone(), outcome, &metrics)?;
     }
 }
 
 /// What a duty said of late, so that it is not said every slot.
 #[derive(Default)]
 struct Report {
-    /// What does not happen while the duty is idle.
-    idle: &'static str,
     why: SaidOnce,
     /// Failures without their numbers, oldest first, and when each was said.
     said: VecDeque<(String, Instant)>,
@@ -136,7 +131,12 @@ const MOST_SAID: usize = 6;
 const GOES_ON: u64 = 10;
 
 impl Report {
-    fn tell(&mut self, outcome: Result<Outcome, DutyError>, metrics: &Metrics) -> Result<(), ServiceError> {
+    fn tell(
+        &mut self,
+        undone: &'static str,
+        outcome: Result<Outcome, DutyError>,
+        metrics: &Metrics,
+    ) -> Result<(), ServiceError> {
         let error = match outcome {
             Ok(outcome) => {
                 if std::mem::take(&mut self.told) {
@@ -144,9 +144,8 @@ impl Report {
                 }
                 self.failures = 0;
                 match outcome {
-                    Outcome::Idle(why) => self.why.say(self.idle, &why),
-                    Outcome::Acted => self.why.clear(),
-                    Outcome::Watched => {}
+                    Outcome::Idle(why) => self.why.say(undone, &why),
+                    Outcome::Acted | Outcome::Watched => self.why.clear(),
                 }
                 return Ok(());
             }
@@ -243,13 +242,15 @@ mod tests {
     async fn a_failure_that_comes_back_and_goes_on_is_said_before_the_hour_is_over() {
         let (mut report, metrics) = (Report::default(), metrics());
         let fail = |report: &mut Report| {
-            report.tell(Err(DutyError::Interrupted), &metrics).expect("not fatal");
+            report
+                .tell("", Err(DutyError::Interrupted), &metrics)
+                .expect("not fatal");
             report.told
         };
         assert!(fail(&mut report), "the first is news");
         for _ in 0..2 {
             let works = Ok(Outcome::Watched);
-            report.tell(works, &self::metrics()).expect("it works");
+            report.tell("", works, &self::metrics()).expect("it works");
             let told: Vec<bool> = (0..GOES_ON).map(|_| fail(&mut report)).collect();
             let first = told.iter().position(|told| *told);
             assert_eq!(

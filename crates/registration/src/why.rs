@@ -1,4 +1,4 @@
-//! Why nothing is registered or rotated, in words for the person who waits.
+//! Why a duty does nothing, in words for the person who waits.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sw_spec::{Address, B256, PublicKeyBytes, U256};
 
 use crate::{ForeignDeposit, Purpose};
 
-/// A reason for which no validator is registered now, or no exit signature rotated. It is no error: most of them pass.
+/// A reason for which a duty does not do what it is for now. It is no error: most of them pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyNot {
@@ -91,17 +91,20 @@ pub enum WhyNot {
     },
     /// A transaction is on its way.
     TransactionPending {
-        /// What it is for.
-        purpose: Purpose,
         /// What is known of it, and what is done about it.
         waiting: Box<Waiting>,
     },
     /// The nodes do not take the transaction.
     TransactionRefused {
-        /// What it is for.
-        purpose: Purpose,
         /// What the last one said.
         message: String,
+    },
+    /// A transaction that may have done the same is in a block that was not seen yet.
+    DoneMeanwhile {
+        /// That transaction.
+        tx: B256,
+        /// Its block.
+        block: u64,
     },
     /// An oracle of the config is not one on chain: the set is being changed, or the config is forged.
     OraclesChanging {
@@ -156,7 +159,7 @@ pub enum WhyNot {
 impl WhyNot {
     /// Whether it tells of the same transaction, of which the same has become.
     fn is_about(&self, other: &Waiting) -> bool {
-        matches!(self, Self::TransactionPending { waiting, .. } if (waiting.hash, waiting.step) == (other.hash, other.step))
+        matches!(self, Self::TransactionPending { waiting } if (waiting.hash, waiting.step) == (other.hash, other.step))
     }
 }
 
@@ -238,20 +241,23 @@ impl fmt::Display for WhyNot {
                 f,
                 "the wallet {wallet} holds {} {symbol}, a {} may cost {}; send it some",
                 Ether(*balance),
-                purpose.noun(),
+                noun(purpose.as_str()),
                 Ether(*needed)
             ),
             Self::HarvestUnknown { vault } => {
                 write!(
                     f,
-                    "the vault {vault} must be harvested first, but the last rewards file does not list it"
+                    "the vault {vault} can only be harvested first, but the last rewards file does not list it"
                 )
             }
-            Self::TransactionPending { purpose, waiting } => pending(f, purpose.noun(), waiting),
-            Self::TransactionRefused { purpose, message } => write!(
+            Self::TransactionPending { waiting } => pending(f, waiting),
+            Self::TransactionRefused { message } => write!(
                 f,
-                "every execution node refused the {}: {message}; trying again within two slots",
-                purpose.noun()
+                "every execution node refused the transaction: {message}; trying again within two slots"
+            ),
+            Self::DoneMeanwhile { tx, block } => write!(
+                f,
+                "transaction {tx} in block {block} may have done it already; looking again"
             ),
             Self::OraclesChanging { detail } => write!(f, "the oracle set is not consistent: {detail}"),
             Self::Overtaken { what } => write!(f, "{what} changed while the oracles were asked; trying again"),
@@ -280,6 +286,15 @@ impl fmt::Display for WhyNot {
     }
 }
 
+/// The words in the journal are verbs.
+fn noun(kind: &str) -> &str {
+    match kind {
+        "register" => "registration",
+        "rotate" => "rotation",
+        other => other,
+    }
+}
+
 fn validators(count: usize) -> &'static str {
     if count == 1 { "validator" } else { "validators" }
 }
@@ -302,8 +317,9 @@ impl<T: fmt::Display> fmt::Display for Few<'_, T> {
 
 const FEW: usize = 10;
 
-fn pending(f: &mut fmt::Formatter<'_>, what: &str, waiting: &Waiting) -> fmt::Result {
+fn pending(f: &mut fmt::Formatter<'_>, waiting: &Waiting) -> fmt::Result {
     let tx = waiting.hash;
+    let what = noun(&waiting.kind);
     match waiting.step {
         Step::Cancelled => write!(
             f,
@@ -346,8 +362,8 @@ fn pending(f: &mut fmt::Formatter<'_>, what: &str, waiting: &Waiting) -> fmt::Re
 pub(crate) struct SaidOnce(Option<std::mem::Discriminant<WhyNot>>, Option<WhyNot>);
 
 impl SaidOnce {
-    /// Logs `idle` and why, unless that was the last thing said. An amount that only grows is not a new reason.
-    pub(crate) fn say(&mut self, idle: &'static str, why: &WhyNot) {
+    /// Logs what is `undone` and `why`, unless it was the last thing said. An amount that only grows is not a new reason.
+    pub(crate) fn say(&mut self, undone: &str, why: &WhyNot) {
         let kind = std::mem::discriminant(why);
         let news = match why {
             WhyNot::NotEnoughAssets { .. }
@@ -355,13 +371,13 @@ impl SaidOnce {
             | WhyNot::WalletTooPoor { .. }
             | WhyNot::TransactionRefused { .. }
             | WhyNot::OutdatedUnknown { .. } => self.0 != Some(kind),
-            WhyNot::TransactionPending { waiting, .. } => self.1.as_ref().is_none_or(|said| !said.is_about(waiting)),
+            WhyNot::TransactionPending { waiting } => self.1.as_ref().is_none_or(|said| !said.is_about(waiting)),
             _ => self.1.as_ref() != Some(why),
         };
         if news {
-            tracing::info!(reason = %why, "{idle}");
+            tracing::info!(reason = %why, "{undone}");
         } else {
-            tracing::debug!(reason = %why, "{idle}");
+            tracing::debug!(reason = %why, "{undone}");
         }
         self.0 = Some(kind);
         self.1 = Some(why.clone());
@@ -397,8 +413,23 @@ impl fmt::Display for Ether {
     }
 }
 
+/// What gas costs, in wei, shown in units of 10^18 with all that a gwei can tell, rounded up.
+pub(crate) struct Cost(pub(crate) U256);
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gwei = U256::from(1_000_000_000);
+        let (whole, rest) = self.0.div_ceil(gwei).div_rem(gwei);
+        let fraction = format!("{:09}", rest.saturating_to::<u64>());
+        match fraction.trim_end_matches('0') {
+            "" => write!(f, "{whole}"),
+            fraction => write!(f, "{whole}.{fraction}"),
+        }
+    }
+}
+
 /// A price in wei, shown in gwei with at most two digits behind the point.
-struct GweiOf(u128);
+pub(crate) struct GweiOf(pub(crate) u128);
 
 impl fmt::Display for GweiOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -418,15 +449,18 @@ mod tests {
         assert_eq!(eth("11400000000000000000"), "11.4");
         assert_eq!(eth("31999999999999999999"), "31.9999");
         assert_eq!(eth("1"), "0");
+        let cost = |wei: u64| Cost(U256::from(wei)).to_string();
+        assert_eq!(cost(1_234_567_000_000), "0.000001235", "never less than it is");
+        assert_eq!((cost(1), cost(0)), ("0.000000001".to_owned(), "0".to_owned()));
+        assert_eq!(cost(2_500_000_000_000_000_000), "2.5");
         assert_eq!(GweiOf(10_500_000_000).to_string(), "10.50");
     }
 
     #[test]
     fn a_transaction_on_its_way_is_told_with_its_age_its_offer_and_what_is_done() {
-        let mut waiting = Waiting::new(B256::repeat_byte(1), 7, 6_000_000_000);
+        let mut waiting = Waiting::new("register", B256::repeat_byte(1), 7, 6_000_000_000);
         let told = |waiting: &Waiting| {
             let why = WhyNot::TransactionPending {
-                purpose: Purpose::Register,
                 waiting: Box::new(waiting.clone()),
             };
             why.to_string().replace(&B256::repeat_byte(1).to_string(), "T")
@@ -444,10 +478,9 @@ mod tests {
         assert!(told(&waiting).contains("has become useless and is being cancelled by T; 4 blocks"));
         let mut said = SaidOnce::default();
         let why = |waiting: &Waiting| WhyNot::TransactionPending {
-            purpose: Purpose::Register,
             waiting: Box::new(waiting.clone()),
         };
-        said.say("idle", &why(&waiting));
+        said.say("", &why(&waiting));
         let before = why(&waiting);
         waiting.blocks = Some(5);
         assert!(before.is_about(&waiting), "another block is no news");
@@ -463,9 +496,9 @@ mod tests {
             symbol: "ETH".to_owned(),
         };
         let mut said = SaidOnce::default();
-        said.say("idle", &poor(1));
+        said.say("", &poor(1));
         assert_eq!(said.0, Some(std::mem::discriminant(&poor(2))));
-        said.say("idle", &WhyNot::ValidatorsNotScanned);
+        said.say("", &WhyNot::ValidatorsNotScanned);
         assert_eq!(said.1, Some(WhyNot::ValidatorsNotScanned));
         said.clear();
         assert!(said.0.is_none());

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use k256::elliptic_curve::sec1::ToEncodedPoint;
 use rand_core::{CryptoRng, UnwrapErr};
-use sw_chain_client::{BlockRef, Call, HarvestParams, I160, RegistrationState, U160, VaultState, Waiting, calls};
+use sw_chain_client::{
+    BlockRef, Call, Fees, HarvestParams, I160, Offer, RegistrationState, U160, VaultState, Waiting, calls,
+};
 use sw_deposit_data::{DepositDataFile, ValidatorsTree};
 use sw_keys::{PublicKey, SecretKey, Signature};
 use sw_oracle_client::{
@@ -48,6 +50,7 @@ struct World {
     deposited: Vec<PublicKeyBytes>,
     quarantined: Vec<ForeignDeposit>,
     gas_price: u128,
+    gas_limit_reached: bool,
     oracles_refuse: bool,
     /// Runs while the oracles are asked.
     meanwhile: Change,
@@ -144,7 +147,13 @@ impl Surroundings for Fake {
         Ok(Ok((Arc::new(oracle_set()), "Qm1".to_owned())))
     }
     async fn gas_price(&mut self, _view: &View<()>) -> Result<Result<u128, WhyNot>, DutyError> {
-        Ok(Ok(self.0.lock().unwrap().gas_price))
+        let world = self.0.lock().unwrap();
+        let (price, limit) = (world.gas_price, world.gas_price);
+        Ok(if world.gas_limit_reached {
+            Err(WhyNot::GasTooHigh { price, limit })
+        } else {
+            Ok(price)
+        })
     }
     fn wallet(&self) -> Address {
         WALLET
@@ -182,6 +191,17 @@ impl Surroundings for Fake {
             outcomes: Vec::new(),
         })
     }
+    async fn offer(&mut self, _view: &View<()>, _call: &Call) -> Result<Result<Offer, WhyNot>, DutyError> {
+        let price = self.0.lock().unwrap().gas_price;
+        Ok(Ok(Offer::new(
+            100_000,
+            Fees {
+                base_fee: price,
+                max_fee_per_gas: price,
+                max_priority_fee_per_gas: 1,
+            },
+        )))
+    }
     async fn simulate(&mut self, _view: &View<()>, _call: &Call) -> Result<(), DutyError> {
         self.0.lock().unwrap().simulated += 1;
         Ok(())
@@ -203,14 +223,14 @@ impl Surroundings for Fake {
             tx: B256::repeat_byte(1),
             block: 10,
             keys,
+            cost: None,
         }))
     }
 }
 
 fn on_its_way() -> WhyNot {
     WhyNot::TransactionPending {
-        purpose: Purpose::Register,
-        waiting: Box::new(Waiting::new(B256::repeat_byte(1), 0, 1)),
+        waiting: Box::new(Waiting::new("register", B256::repeat_byte(1), 0, 1)),
     }
 }
 
@@ -305,6 +325,7 @@ fn duty_over(
         deposited: Vec::new(),
         quarantined: Vec::new(),
         gas_price: 2_000_000_000,
+        gas_limit_reached: false,
         oracles_refuse: false,
         meanwhile: |_| {},
         requests: Vec::new(),
@@ -675,7 +696,7 @@ async fn shares_are_sent_again_only_for_the_same_keys_indices_and_oracles() {
 #[tokio::test]
 async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
     let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT);
+    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
     assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched);
     let params = HarvestParams {
         rewards_root: B256::repeat_byte(3),
@@ -692,7 +713,7 @@ async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
             withdrawable_assets: U256::ZERO,
         });
     }
-    assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched, "one is on its way");
+    assert_eq!(idle(harvest.tick().await), on_its_way());
     {
         let mut world = world.lock().unwrap();
         world.tended.blocked = None;
@@ -700,6 +721,7 @@ async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
             tx: B256::repeat_byte(2),
             block: 10,
             keys: Vec::new(),
+            cost: None,
         });
     }
     assert_eq!(
@@ -722,16 +744,35 @@ async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
 #[tokio::test]
 async fn a_harvest_that_the_keeper_does_not_ask_for_any_more_is_not_wanted() {
     let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT);
+    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
     for wanted in [true, false] {
         {
             let mut world = world.lock().unwrap();
             world.state.can_harvest = wanted;
             world.tended.blocked = Some(on_its_way());
         }
-        assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched);
+        assert_eq!(idle(harvest.tick().await), on_its_way());
         assert_eq!(world.lock().unwrap().wanted, Some(wanted));
     }
+}
+
+#[tokio::test]
+async fn a_harvest_at_too_high_a_price_is_told_before_its_file_is_fetched() {
+    let (_, world, _) = duty();
+    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
+    {
+        let mut world = world.lock().unwrap();
+        world.state.can_harvest = true;
+        world.gas_limit_reached = true;
+        world.no_gateway = true;
+    }
+    assert!(matches!(idle(harvest.tick().await), WhyNot::GasTooHigh { .. }));
+    world.lock().unwrap().gas_limit_reached = false;
+    harvest.tick().await.expect_err("no gateway has the file");
+    world.lock().unwrap().no_gateway = false;
+    let unlisted = idle(harvest.tick().await);
+    assert_eq!(unlisted, WhyNot::HarvestUnknown { vault: VAULT });
+    assert!(world.lock().unwrap().sent.is_empty());
 }
 
 #[tokio::test]
@@ -749,7 +790,12 @@ async fn a_registration_that_takes_long_is_tended_at_every_tick_and_told_when_it
         let keys = vec![tree.public_key(1).unwrap(), tree.public_key(2).unwrap()];
         let tx = B256::repeat_byte(1);
         world.tended = Tended {
-            mined: vec![Mined { tx, block: 12, keys }],
+            mined: vec![Mined {
+                tx,
+                block: 12,
+                keys,
+                cost: None,
+            }],
             ..Tended::default()
         };
         world.state.deposit_data_index = 5;

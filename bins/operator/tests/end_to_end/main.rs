@@ -12,6 +12,7 @@ mod front_runs;
 mod recovers;
 mod refused;
 mod registers;
+mod rotates;
 mod runs;
 mod setup;
 mod v1;

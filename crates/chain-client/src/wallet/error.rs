@@ -33,13 +33,23 @@ pub enum SendError {
         /// What it may cost.
         needed: U256,
     },
-    /// An earlier transaction of the same kind is not in a block yet.
-    #[error("transaction {hash} of the same kind is still waiting")]
+    /// An earlier transaction of the same kind, or of one that must not be beside it, is not in a block yet.
+    #[error("transaction {hash} of kind `{kind}` is still waiting")]
     InFlight {
+        /// What that is for.
+        kind: String,
         /// The transaction that is out.
         hash: B256,
         /// Its nonce.
         nonce: u64,
+    },
+    /// Since this one was decided on, one that may have done the same got into a block.
+    #[error("transaction {hash} in block {block} may have done the same")]
+    Overtaken {
+        /// That transaction.
+        hash: B256,
+        /// Its block.
+        block: u64,
     },
     /// The wallet had transactions waiting when the journal was begun; it is begun when they are done.
     #[error("a transaction of {address} that is not in the journal is still waiting")]
@@ -88,7 +98,11 @@ impl SendError {
     /// Whether time may cure it.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::InFlight { .. } | Self::NotSettled { .. } | Self::Rejected { .. } | Self::Unconfirmed { .. } => true,
+            Self::InFlight { .. }
+            | Self::Overtaken { .. }
+            | Self::NotSettled { .. }
+            | Self::Rejected { .. }
+            | Self::Unconfirmed { .. } => true,
             Self::Fees(error) => error.is_retryable(),
             Self::Execution(error) => error.is_retryable(),
             Self::Reverted { .. }

@@ -27,6 +27,8 @@ pub struct Tended {
     pub mined: Vec<JournalEntry>,
     /// What is on its way: another one of the kind would be refused.
     pub waiting: Option<Waiting>,
+    /// What of other kinds is on its way.
+    pub beside: Vec<Waiting>,
     /// What the nodes said when all of them refused the latest one, while it is too early to try again.
     pub refused: Option<String>,
 }
@@ -35,6 +37,8 @@ pub struct Tended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waiting {
+    /// What it is for.
+    pub kind: String,
     /// Its hash.
     pub hash: B256,
     /// The wallet's nonce.
@@ -51,8 +55,9 @@ pub struct Waiting {
 
 impl Waiting {
     /// A transaction that was sent just now.
-    pub fn new(hash: B256, nonce: u64, offers: u128) -> Self {
+    pub fn new(kind: &str, hash: B256, nonce: u64, offers: u128) -> Self {
         Self {
+            kind: kind.to_owned(),
             hash,
             nonce,
             blocks: None,
@@ -65,7 +70,7 @@ impl Waiting {
 
 impl From<&SentTx> for Waiting {
     fn from(sent: &SentTx) -> Self {
-        Self::new(sent.hash, sent.nonce, sent.fees.max_fee_per_gas)
+        Self::new(&sent.kind, sent.hash, sent.nonce, sent.fees.max_fee_per_gas)
     }
 }
 
@@ -95,7 +100,8 @@ impl HotWallet {
     /// cancels what has become useless, and fills a nonce that nothing takes while others wait behind it. Never offers
     /// more than the limit. To be called at every block, before anything else of the kind is sent.
     ///
-    /// `useful` tells whether one of this `kind` is still wanted. One that would revert is not, whatever it tells.
+    /// `useful` tells whether one of this `kind` is still wanted. One that would revert is not, whatever it tells. What no node
+    /// knows is handed out again for its own kind, and for others when they wait behind it.
     ///
     /// Dropping the returned future is as safe as with [`HotWallet::send`].
     ///
@@ -119,9 +125,14 @@ impl HotWallet {
                 open.waiting(head, Step::Behind { nonce }, None)
             }),
         });
+        let others = standing
+            .open
+            .iter()
+            .filter(|open| open.entry.kind != kind && open.may_turn_up());
         Ok(Tended {
             mined: inner.take_news(kind),
             waiting,
+            beside: others.map(|open| open.waiting(head, Step::Waits, None)).collect(),
             refused: inner.refusals.resting(kind),
         })
     }
@@ -235,6 +246,7 @@ impl Case<'_> {
 impl Open {
     fn waiting(&self, head: u64, step: Step, asks: Option<u128>) -> Waiting {
         Waiting {
+            kind: self.entry.kind.clone(),
             hash: self.entry.hash,
             nonce: self.entry.nonce,
             blocks: self.since.map(|block| head.saturating_sub(block)),
@@ -260,7 +272,10 @@ impl Inner {
             return Ok(Looked::Nothing);
         };
         let (entry, block) = (&open.entry, standing.snapshot.block());
-        if open.place == Place::Ahead {
+        let gap = above.iter().any(Open::may_turn_up);
+        // Whether what no node has is still wanted, only those know who sent it: a contract may take it and do nothing.
+        let of_others = open.place == Place::Lost && entry.kind != kind && !gap;
+        if open.place == Place::Ahead || of_others {
             return Ok(Looked::Nothing);
         }
         // A block from before it was tried says nothing of it: the node of that block has not come so far.
@@ -274,7 +289,7 @@ impl Inner {
         let case = Case {
             open,
             useful,
-            gap: above.iter().any(Open::may_turn_up),
+            gap,
             outbid: self.refusals.was_outbid(&entry.kind),
             head: block.number,
             base_fee: block.base_fee_per_gas,

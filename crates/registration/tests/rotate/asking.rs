@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sw_chain_client::Waiting;
-use sw_registration::{Outcome, Purpose, WhyNot};
+use sw_registration::{Outcome, WhyNot};
 use sw_spec::{B256, U256};
 
 use crate::world::{EPOCH, FIRST, Ground, NOW, WALLET, oracle_set};
@@ -150,18 +150,14 @@ async fn each_reason_of_the_chain_is_told_and_no_oracle_is_asked_to_approve() {
         (
             |world| {
                 let message = "underpriced".to_owned();
-                world.tended.blocked = Some(WhyNot::TransactionRefused {
-                    purpose: Purpose::Rotate,
-                    message,
-                });
+                world.tended.blocked = Some(WhyNot::TransactionRefused { message });
             },
-            "every execution node refused the rotation: underpriced",
+            "every execution node refused the transaction: underpriced",
         ),
         (
             |world| {
-                let waiting = Box::new(Waiting::new(B256::repeat_byte(5), 3, 1));
-                let purpose = Purpose::Rotate;
-                world.tended.blocked = Some(WhyNot::TransactionPending { purpose, waiting });
+                let waiting = Box::new(Waiting::new("rotate", B256::repeat_byte(5), 3, 1));
+                world.tended.blocked = Some(WhyNot::TransactionPending { waiting });
             },
             "is sent and not yet mined",
         ),

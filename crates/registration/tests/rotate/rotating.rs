@@ -2,7 +2,7 @@
 
 use sw_chain_client::{Waiting, calls};
 use sw_keys::{PublicKey, Signature};
-use sw_registration::{DutyError, Outcome, Purpose, WhyNot};
+use sw_registration::{DutyError, Outcome, WhyNot};
 use sw_shamir_exit::{ShareIndex, recover_signature};
 use sw_spec::{Address, B256, ValidatorStatus, WithdrawalCredentials};
 
@@ -263,8 +263,7 @@ async fn what_was_sent_before_comes_first_and_is_noticed_after_a_restart() {
     ground.change(|world| {
         world.all_claim(None, &[FIRST, FIRST + 1]);
         world.tended.blocked = Some(WhyNot::TransactionPending {
-            purpose: Purpose::Rotate,
-            waiting: Box::new(Waiting::new(B256::repeat_byte(5), 3, 1)),
+            waiting: Box::new(Waiting::new("rotate", B256::repeat_byte(5), 3, 1)),
         });
     });
     let why = ground.idle().await.to_string();

@@ -221,6 +221,7 @@ pub(crate) fn mined(keys: &[PublicKeyBytes], block: u64) -> Mined {
         tx: B256::repeat_byte(1),
         block,
         keys: keys.to_vec(),
+        cost: None,
     }
 }
 
