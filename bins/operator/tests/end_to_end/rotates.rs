@@ -192,3 +192,39 @@ async fn killed_with_a_rotation_in_the_journal_and_started_again_it_rotates_once
     assert_eq!(running.log().matches(ROTATED).count(), 1);
     assert_eq!(running.stop(STOP).await.unwrap().code(), Some(143));
 }
+
+const GWEI: u128 = 1_000_000_000;
+
+#[tokio::test]
+async fn a_rotation_that_is_stuck_past_its_deadline_is_cancelled_and_a_new_one_goes_through() {
+    let setup = Setup::ready(hasty(small()), 1).await;
+    let (devnet, proxy) = (&setup.devnet, setup.devnet.proxy());
+    devnet.set_base_fee(GWEI).await;
+    let mut running = settled(&setup, 1, &["--max-fee-per-gas-gwei", "10"]).await;
+    let mark = running.lines();
+    // The price rises between the oracles' checks and the operator's sending.
+    let chain = std::sync::Arc::clone(devnet.chain());
+    devnet.hook_before_reply(move |_| {
+        let chain = std::sync::Arc::clone(&chain);
+        async move {
+            let _: Value = chain.rpc().request("evm_setIntervalMining", json!([0])).await.unwrap();
+        }
+    });
+    devnet.replace_oracle(0).await.unwrap();
+    running.says_since(mark, "transaction sent", PATIENCE).await.unwrap();
+    devnet.before_reply().clear();
+    // More than the limit: it cannot be replaced. The blocks are a second apart, and the approval is good for sixty.
+    devnet.set_base_fee(20 * GWEI).await;
+    devnet.mine(70).await.unwrap();
+    assert_eq!(rotations(devnet).await, 0, "nobody pays twenty:\n{}", running.log());
+    devnet.set_base_fee(4 * GWEI).await;
+    devnet.resume_mining().await.unwrap();
+    running.says_since(mark, "has become useless", PATIENCE).await.unwrap();
+    running.says_since(mark, "cancelled", PATIENCE).await.unwrap();
+    rotated_since(&running, mark).await;
+    running.says_since(mark, UP_TO_DATE, PATIENCE).await.unwrap();
+    assert_eq!((rotations(devnet).await, sent(&setup).await), (1, 3));
+    assert_eq!(recoverable(&setup).await.len(), 1);
+    assert!(proxy.handed_in().iter().all(|each| each.max_fee_per_gas <= 10 * GWEI));
+    assert_eq!(running.stop(STOP).await.unwrap().code(), Some(143));
+}
