@@ -14,6 +14,7 @@ mod harvests;
 mod recovers;
 mod refused;
 mod registers;
+mod rotates;
 mod runs;
 mod setup;
 mod v1;

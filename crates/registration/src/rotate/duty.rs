@@ -18,7 +18,7 @@ use crate::{
     Duty, DutyError, Metrics, Mined, Outcome, Purpose, WhyNot,
     shares::{self, Exit, PreparedShares},
     supervisor::error_chain,
-    why::Few,
+    why::{Cost, Few},
 };
 
 /// Rotates exit signatures whenever enough oracles call them outdated.
@@ -404,8 +404,9 @@ impl<S: RotationSurroundings> RotateExits<S> {
             self.count_outdated(claims.agreed.len().saturating_sub(count));
         }
         self.signer.forget(&mined.keys);
-        let validators = Few(&mined.keys);
-        tracing::info!(count, %validators, tx = %mined.tx, block = mined.block, "exit signatures rotated");
+        let (validators, symbol) = (Few(&mined.keys), &self.network.wallet_symbol);
+        let cost = mined.cost.map(|cost| format!("{} {symbol}", Cost(cost)));
+        tracing::info!(count, %validators, tx = %mined.tx, block = mined.block, cost, "exit signatures rotated");
     }
 
     fn count_outdated(&self, count: usize) {
