@@ -306,7 +306,7 @@ mod tests {
             "deposit_contract" in DepositContract::DepositContractCalls,
             "multicall3" in Multicall3::Multicall3Calls,
         }
-        assert_eq!(checked, 8 + 8 + 5 + 6 + 8 + 8 + 1 + 2 + 2);
+        assert_eq!(checked, 8 + 8 + 5 + 6 + 9 + 8 + 1 + 2 + 2);
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
             "keeper" in Keeper::KeeperEvents,
             "deposit_contract" in DepositContract::DepositContractEvents,
         }
-        assert_eq!(checked, 1 + 1 + 1 + 2 + 1);
+        assert_eq!(checked, 1 + 1 + 1 + 3 + 1);
     }
 
     /// What the original calls and listens to, by the names of its ABIs.
@@ -359,7 +359,7 @@ mod tests {
             "IValidatorsRegistry.": DepositContract::DepositContractCalls,
             "IValidatorsRegistry.event ": DepositContract::DepositContractEvents,
         }
-        assert_eq!(checked, 8 + 5 + 1 + 8 + 2 + 1 + 1);
+        assert_eq!(checked, 8 + 5 + 1 + 9 + 3 + 1 + 1);
     }
 
     #[test]

@@ -116,6 +116,15 @@ pub enum EndpointFault {
 }
 
 impl EndpointFault {
+    /// Whether the same read may well succeed at once: one answer was lost or spoilt on its way.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Malformed(_) => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
     /// Whether time may cure it.
     pub fn is_retryable(&self) -> bool {
         match self {

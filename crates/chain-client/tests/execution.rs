@@ -78,6 +78,37 @@ async fn an_answer_that_makes_no_sense_moves_on_to_the_next_endpoint() {
 }
 
 #[tokio::test]
+async fn a_read_whose_answer_is_lost_is_asked_once_more_of_the_same_node() {
+    let losses: [fn() -> Reply; 3] = [
+        || Reply::Cut,
+        || Reply::Http(502, vec![], "bad gateway".to_owned()),
+        || Reply::Http(200, vec![], "{\"jsonrpc".to_owned()),
+    ];
+    for loss in losses {
+        for losses in 0..=2 {
+            let left = AtomicUsize::new(losses);
+            let node = Node::json_rpc(move |method, params| {
+                let loses = |left: usize| left.checked_sub(1);
+                match method {
+                    "eth_getBalance" if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, loses).is_ok() => loss(),
+                    "eth_getBalance" => Reply::Result(json!("0x5")),
+                    _ => healthy(method, params),
+                }
+            })
+            .await;
+            let snapshot = execution(&[&node]).head().await.unwrap();
+            let balance = snapshot.balance(Address::ZERO).await;
+            assert_eq!(
+                balance.ok(),
+                (losses < 2).then(|| U256::from(5)),
+                "{losses} answers are lost"
+            );
+            assert_eq!(node.count("eth_getBalance"), (losses + 1).min(2));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_cut_off_and_moves_on_to_the_next_endpoint() {
     let started = Instant::now();
     taken_over(|| Reply::Endless).await;
