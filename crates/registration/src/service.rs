@@ -91,7 +91,12 @@ pub async fn run(operator: Operator, stop: CancellationToken) -> Result<(), Serv
 /// The duties, each with the slots between two ticks.
 fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
     // Finality moves once an epoch, and the finalized block is a large answer.
-    let scan_slots = u32::try_from(operator.network.slots_per_epoch / 4).unwrap_or(1).max(1);
+    let part_of_epoch = |part| {
+        u32::try_from(operator.network.slots_per_epoch / part)
+            .unwrap_or(1)
+            .max(1)
+    };
+    let (scan_slots, rotate_slots) = (part_of_epoch(4), part_of_epoch(2));
     let rewards = Rewards::new(operator.network.clone(), Arc::clone(&operator.gateways));
     let live = |operator: &Operator| Live {
         vault: operator.vault,
@@ -153,7 +158,7 @@ fn duties(operator: Operator) -> Vec<(Box<dyn Duty>, u32)> {
         metrics: Arc::clone(&metrics),
         random,
     };
-    duties.push((Box::new(RotateExits::new(for_rotations, rotator)), scan_slots));
+    duties.push((Box::new(RotateExits::new(for_rotations, rotator)), rotate_slots));
     let registrar = Registrar {
         vault,
         network,
