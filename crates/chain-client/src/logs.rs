@@ -84,15 +84,27 @@ impl Snapshot {
     ) -> Result<(Vec<FoundLog>, u64, u64), ExecutionError> {
         let node = &self.endpoint.client;
         let deadline = Instant::now() + self.retry_budget();
-        let mut silent_failures = 0;
+        let (mut silent_failures, mut repeated) = (0, 0);
         loop {
             let (from, to) = range(node.ranges.blocks(wanted.contract));
             let blocks = to.saturating_sub(from).saturating_add(1);
-            match self.request(wanted, from, to).await {
+            let answer = self.request(wanted, from, to).await;
+            if let Err(error) = &answer
+                && repeated < MOST_REPETITIONS
+                && error.may_be_chance(node.ranges.has_served(wanted.contract, blocks))
+            {
+                repeated += 1;
+                continue;
+            }
+            repeated = 0;
+            match answer {
                 Ok(logs) => {
                     node.ranges.served(wanted.contract, blocks);
                     node.remember().await;
                     return Ok((self.validated(wanted, from, to, logs)?, from, to));
+                }
+                Err(LogsError::Silent(fault @ EndpointFault::TimedOut(_))) if blocks <= NEVER_TOO_MUCH => {
+                    return Err(self.fail(fault.into()));
                 }
                 Err(LogsError::TooMuch(_)) if node.ranges.failed(wanted.contract, blocks) => {}
                 Err(LogsError::Silent(fault)) => {
@@ -199,6 +211,18 @@ enum LogsError {
     Fault(EndpointFault),
 }
 
+impl LogsError {
+    /// Whether a range that is not too much may meet with this: an answer can get lost, and a node can stumble. What such
+    /// a failure seemed to say of the range would be kept for long, over restarts too.
+    fn may_be_chance(&self, was_served: bool) -> bool {
+        match self {
+            Self::TooMuch(_) => was_served,
+            Self::Silent(fault) => fault.is_passing(),
+            Self::Pause(_) | Self::Fault(_) => false,
+        }
+    }
+}
+
 impl From<CallError> for LogsError {
     fn from(error: CallError) -> Self {
         match error {
@@ -255,3 +279,7 @@ const METHOD: &str = "eth_getLogs";
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// After so many requests in a row without a complete answer it is the node, and not the range.
 const MOST_SILENT_FAILURES: u32 = 4;
+/// Of one range in a row, before it is held to be too much.
+const MOST_REPETITIONS: u32 = 2;
+/// Blocks whose logs no node is too slow for: when it does not answer, it is the node.
+const NEVER_TOO_MUCH: u64 = 100;

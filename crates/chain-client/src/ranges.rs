@@ -11,17 +11,21 @@ use crate::learned::{Learned, Limit};
 
 /// The range that works, for each contract: a busy one fills an answer sooner.
 #[derive(Default)]
-pub(crate) struct LearnedRanges(Mutex<BTreeMap<Address, Learned>>);
+pub(crate) struct LearnedRanges {
+    learned: Mutex<BTreeMap<Address, Learned>>,
+    /// The longest that was served, of short tails too.
+    longest: Mutex<BTreeMap<Address, u64>>,
+}
 
 impl LearnedRanges {
     /// Goes on from what an earlier run has learned.
     pub(crate) fn remembered(limits: BTreeMap<Address, Limit>) -> Self {
         let limits = limits.into_iter();
-        Self(Mutex::new(
-            limits
-                .map(|(contract, limit)| (contract, Learned::remembered(limit.between(1, LONGEST_RANGE))))
-                .collect(),
-        ))
+        let learned = limits.map(|(contract, limit)| (contract, Learned::remembered(limit.between(1, LONGEST_RANGE))));
+        Self {
+            learned: Mutex::new(learned.collect()),
+            longest: Mutex::default(),
+        }
     }
 
     /// What to remember.
@@ -38,8 +42,16 @@ impl LearnedRanges {
         self.ranges().get(&contract).map_or(FIRST_RANGE, Learned::trying)
     }
 
+    /// Whether a range of at least this many blocks was served in this run.
+    pub(crate) fn has_served(&self, contract: Address, blocks: u64) -> bool {
+        self.longest().get(&contract).is_some_and(|longest| *longest >= blocks)
+    }
+
     /// A range of this many blocks was served.
     pub(crate) fn served(&self, contract: Address, blocks: u64) {
+        let mut longest = self.longest();
+        let longest = longest.entry(contract).or_default();
+        *longest = blocks.max(*longest);
         let mut ranges = self.ranges();
         let range = ranges.entry(contract).or_insert(Learned::from_guess(FIRST_RANGE));
         range.served(blocks, LONGEST_RANGE);
@@ -52,8 +64,12 @@ impl LearnedRanges {
         range.failed(blocks)
     }
 
+    fn longest(&self) -> MutexGuard<'_, BTreeMap<Address, u64>> {
+        self.longest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ranges(&self) -> MutexGuard<'_, BTreeMap<Address, Learned>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -187,6 +187,35 @@ async fn an_answer_that_is_too_long_or_too_late_shrinks_the_range() {
 }
 
 #[tokio::test]
+async fn what_one_request_in_three_meets_with_by_chance_says_nothing_of_ranges() {
+    let losses: [fn() -> Reply; 4] = [
+        || Reply::Cut,
+        || Reply::Http(502, vec![], "bad gateway".to_owned()),
+        || error(-32603, "internal error"),
+        || Reply::Http(200, vec![], "<html>".to_owned()),
+    ];
+    for loss in losses {
+        let asked = AtomicUsize::new(0);
+        let node = node_with(move |_| match asked.fetch_add(1, Ordering::SeqCst) % 3 {
+            1 => loss(),
+            _ => Reply::Result(json!([])),
+        })
+        .await;
+        let snapshot = snapshot(&node).await;
+        for _ in 0..20 {
+            assert_eq!(snapshot.last_config_cid(CONTRACT, 0, HEAD).await.unwrap(), None);
+        }
+        let asked = node.asked();
+        let ranges = asked.iter().filter(|(method, _)| method == "eth_getLogs");
+        assert!(
+            ranges.clone().all(|(_, params)| range(params) == (0, HEAD)),
+            "{asked:?}"
+        );
+        assert_eq!(ranges.count(), 30);
+    }
+}
+
+#[tokio::test]
 async fn a_rate_limit_is_waited_for_and_does_not_shrink_the_range() {
     let all = deposits();
     let refusals = AtomicUsize::new(2);
