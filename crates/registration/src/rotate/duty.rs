@@ -37,6 +37,7 @@ pub struct RotateExits<S> {
     stuck: BTreeSet<PublicKeyBytes>,
     /// The block of our last rotation: what a node says of an earlier one is out of date.
     rotated_in: u64,
+    said_stuck: BTreeSet<PublicKeyBytes>,
     said_not_held: Vec<PublicKeyBytes>,
     said_not_ours: Vec<u64>,
 }
@@ -93,6 +94,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             shares: None,
             stuck: BTreeSet::new(),
             rotated_in: 0,
+            said_stuck: BTreeSet::new(),
             said_not_held: Vec::new(),
             said_not_ours: Vec::new(),
         }
@@ -268,11 +270,18 @@ impl<S: RotationSurroundings> RotateExits<S> {
         let mut first_refused = None;
         for (validator, source) in self.signer.prepare(&keys).await {
             let error = error_chain(&source);
-            tracing::warn!(%validator, error, "a validator's exit signature is outdated, and its key cannot be used");
+            if self.said_stuck.insert(validator) {
+                tracing::warn!(%validator, error, "a validator's exit signature is outdated, and its key cannot be used");
+            } else {
+                tracing::debug!(%validator, error, "a validator's key still cannot be used");
+            }
             self.stuck.insert(validator);
             batch.retain(|exit| exit.validator != validator);
             first_refused.get_or_insert((validator, source));
         }
+        batch.iter().for_each(|exit| {
+            self.said_stuck.remove(&exit.validator);
+        });
         match first_refused {
             Some((validator, source)) if batch.is_empty() => Err(DutyError::Signer {
                 validator,

@@ -223,7 +223,13 @@ async fn a_key_that_does_not_open_is_named_and_does_not_hold_up_the_others() {
     final_with(&ground, &[FIRST, FIRST + 1]);
     // Asked anew, they are tried anew: somebody may have mended them.
     assert!(matches!(ground.tick().await, Err(DutyError::Signer { .. })));
-    assert_eq!(ground.idle().await, WhyNot::OutdatedNotHeld { count: 2 });
+    let why = ground.idle().await;
+    assert_eq!(why, WhyNot::OutdatedNotHeld { count: 2 });
+    assert!(
+        why.to_string().ends_with("this operator can use none of the keys"),
+        "{why}"
+    );
+    assert_eq!(log.lines("its key cannot be used").len(), 3, "each is named once");
 }
 
 #[tokio::test]
