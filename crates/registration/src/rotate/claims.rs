@@ -59,7 +59,9 @@ impl Claims {
 
     /// Whether they still hold at a block of this time, `seconds` at most after the oracles were asked.
     pub(super) fn hold(&self, circumstances: &Circumstances, time: u64, seconds: u64) -> bool {
-        self.circumstances == *circumstances && time < self.asked_at.saturating_add(seconds)
+        // A block that one node puts into the future must not silence the duty until then.
+        let while_new = self.asked_at..self.asked_at.saturating_add(seconds);
+        self.circumstances == *circumstances && while_new.contains(&time)
     }
 
     /// The oracles that name one of these.

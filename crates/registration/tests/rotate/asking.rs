@@ -6,7 +6,7 @@ use sw_chain_client::Waiting;
 use sw_registration::{Outcome, Purpose, WhyNot};
 use sw_spec::{B256, U256};
 
-use crate::world::{EPOCH, FIRST, Ground, NOW, WALLET, oracle_set};
+use crate::world::{EPOCH, FIRST, Ground, NOW, WALLET, mined, oracle_set};
 
 #[tokio::test]
 async fn oracles_are_asked_at_the_start_then_once_in_an_epoch() {
@@ -95,6 +95,31 @@ async fn too_few_oracles_that_can_tell_are_asked_again_at_the_next_tick() {
         assert_eq!(why.to_string(), told);
         assert_eq!(ground.counts(), (count, 0, 0));
     }
+}
+
+#[tokio::test]
+async fn a_block_from_the_far_future_does_not_silence_the_duty() {
+    let mut ground = Ground::ready();
+    ground.change(|world| world.timestamp = NOW + 100 * EPOCH);
+    assert_eq!(ground.idle().await, WhyNot::UpToDate);
+    ground.change(|world| {
+        world.timestamp = NOW;
+        world.all_claim(None, &[FIRST]);
+    });
+    assert_eq!(
+        ground.tick().await.unwrap(),
+        Outcome::Acted,
+        "the oracles are asked again"
+    );
+
+    // Nor does a receipt that names a block of the far future.
+    let keys = vec![ground.keys[0]];
+    ground.change(|world| {
+        world.tended.mined = vec![mined(&keys, u64::MAX)];
+        world.finalized = 1_001;
+        world.all_claim(Some(1_001), &[FIRST + 1]);
+    });
+    assert_eq!(ground.tick().await.unwrap(), Outcome::Acted);
 }
 
 #[tokio::test]
