@@ -11,7 +11,7 @@ use sw_spec::{Address, NetworkSpec, PublicKeyBytes, U256};
 
 use super::{
     RotationSurroundings, RotationView,
-    claims::{Circumstances, Claims},
+    claims::{Circumstances, Claims, Missing},
     sorting::Sorted,
 };
 use crate::{
@@ -37,6 +37,7 @@ pub struct RotateExits<S> {
     stuck: BTreeSet<PublicKeyBytes>,
     /// The block of our last rotation: what a node says of an earlier one is out of date.
     rotated_in: u64,
+    said_missing: Missing,
     said_stuck: BTreeSet<PublicKeyBytes>,
     said_not_held: Vec<PublicKeyBytes>,
     said_not_ours: Vec<u64>,
@@ -96,6 +97,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             shares: None,
             stuck: BTreeSet::new(),
             rotated_in: 0,
+            said_missing: Missing::default(),
             said_stuck: BTreeSet::new(),
             said_not_held: Vec::new(),
             said_not_ours: Vec::new(),
@@ -178,9 +180,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
                 Ok(claims)
             }
             Err(not_agreed) => {
-                for answer in &not_agreed.missing {
-                    tracing::debug!(%answer, "an oracle cannot tell which exit signatures are outdated");
-                }
+                self.said_missing.name(&not_agreed.missing, time);
                 let detail = not_agreed.to_string();
                 Err(WhyNot::OutdatedUnknown { detail })
             }
