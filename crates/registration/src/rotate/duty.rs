@@ -35,6 +35,8 @@ pub struct RotateExits<S> {
     shares: Option<PreparedShares>,
     /// Keys that did not open. They are tried again when the oracles are asked again.
     stuck: BTreeSet<PublicKeyBytes>,
+    /// Keys that the signer has open for us.
+    open: Vec<PublicKeyBytes>,
     /// The block of our last rotation: what a node says of an earlier one is out of date.
     rotated_in: u64,
     said_missing: Missing,
@@ -96,6 +98,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             claims: None,
             shares: None,
             stuck: BTreeSet::new(),
+            open: Vec::new(),
             rotated_in: 0,
             said_missing: Missing::default(),
             said_stuck: BTreeSet::new(),
@@ -128,6 +131,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             Err(why) => return Ok(Err(why)),
         };
         if claims.agreed.is_empty() {
+            self.keep_open(Vec::new());
             return Ok(Err(WhyNot::UpToDate));
         }
         let candidates = match self.candidates(&claims).await? {
@@ -269,6 +273,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
     async fn opened(&mut self, candidates: Vec<Exit>, limit: usize) -> Result<Vec<Exit>, DutyError> {
         let mut batch: Vec<Exit> = candidates.into_iter().take(limit).collect();
         let keys: Vec<PublicKeyBytes> = batch.iter().map(|exit| exit.validator).collect();
+        self.keep_open(keys.clone());
         let mut first_refused = None;
         for (validator, source) in self.signer.prepare(&keys).await {
             let error = error_chain(&source);
@@ -291,6 +296,13 @@ impl<S: RotationSurroundings> RotateExits<S> {
             }),
             _ => Ok(batch),
         }
+    }
+
+    /// Closes what was open before and is none of these: somebody else may have rotated.
+    fn keep_open(&mut self, keys: Vec<PublicKeyBytes>) {
+        let gone: Vec<PublicKeyBytes> = self.open.iter().filter(|key| !keys.contains(key)).copied().collect();
+        self.signer.forget(&gone);
+        self.open = keys;
     }
 
     /// Shares are made anew only when the validators or the oracles change.

@@ -262,6 +262,26 @@ async fn shares_are_made_once_for_as_long_as_they_serve() {
 }
 
 #[tokio::test]
+async fn keys_are_closed_when_somebody_else_has_rotated() {
+    let mut ground = Ground::ready();
+    ground.change(|world| {
+        world.all_claim(None, &[FIRST, FIRST + 1]);
+        world.oracles_refuse = true;
+    });
+    ground.tick().await.expect_err("the oracles refuse");
+    for left in [&[FIRST][..], &[]] {
+        ground.change(|world| world.rotated(1_001));
+        final_with(&ground, left);
+        let _ = ground.tick().await;
+    }
+    ground.opened.lock().unwrap().clear();
+    ground.change(|world| world.rotated(1_001));
+    final_with(&ground, &[FIRST, FIRST + 1]);
+    ground.tick().await.expect_err("the oracles refuse");
+    assert_eq!(*ground.opened.lock().unwrap(), ground.keys[..2], "neither stayed open");
+}
+
+#[tokio::test]
 async fn what_was_sent_before_comes_first_and_is_noticed_after_a_restart() {
     let (log, _guard) = Log::start();
     let mut ground = Ground::ready();
