@@ -19,7 +19,7 @@ pub(crate) struct LastEvent<E> {
 const REORG_MARGIN: u64 = 64;
 /// Blocks after which a search of the whole chain is not begun again from the head.
 const PIECE: u64 = 50_000;
-/// Blocks, half an hour of them or more, after which the whole chain is searched again for what was nowhere to be found: the
+/// Blocks, 25 minutes or an hour of them, after which the whole chain is searched again for what was nowhere to be found: the
 /// node may have pruned its logs, and the next one not.
 const NOWHERE: u64 = 300;
 
