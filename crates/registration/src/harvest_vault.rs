@@ -49,6 +49,16 @@ impl<S: Surroundings> HarvestVault<S> {
             Ok(offer) => offer,
             Err(why) => return Ok(Outcome::Idle(why)),
         };
+        let (balance, needed) = (view.state.wallet_balance, offer.at_most());
+        if balance < needed {
+            return Ok(Outcome::Idle(WhyNot::WalletTooPoor {
+                purpose: Purpose::Harvest,
+                wallet: self.surroundings.wallet(),
+                balance,
+                needed,
+                symbol: self.symbol.clone(),
+            }));
+        }
         tracing::info!(
             cost = format!("at most {} {}", Cost(offer.at_most()), self.symbol),
             gas = offer.gas_limit,

@@ -8,6 +8,8 @@ pub(crate) struct LastEvent<E> {
     first_block: u64,
     found: Option<(E, u64)>,
     searched: Option<u64>,
+    /// The head when the whole chain was searched last.
+    searched_all: u64,
     /// First and last block of what a search of the whole chain has seen so far, without an event: a provider of short
     /// ranges takes hours for all of it, and may fail any time.
     empty: Option<(u64, u64)>,
@@ -17,6 +19,9 @@ pub(crate) struct LastEvent<E> {
 const REORG_MARGIN: u64 = 64;
 /// Blocks after which a search of the whole chain is not begun again from the head.
 const PIECE: u64 = 50_000;
+/// Blocks, 25 minutes or an hour of them, after which the whole chain is searched again for what was nowhere to be found: the
+/// node may have pruned its logs, and the next one not.
+const NOWHERE: u64 = 300;
 
 impl<E> LastEvent<E> {
     /// Nothing was searched; no event lies before `first_block`.
@@ -25,6 +30,7 @@ impl<E> LastEvent<E> {
             first_block,
             found: None,
             searched: None,
+            searched_all: 0,
             empty: None,
         }
     }
@@ -42,8 +48,10 @@ impl<E> LastEvent<E> {
     where
         F: Future<Output = Result<Option<(E, u64)>, ExecutionError>>,
     {
+        let is_nowhere = self.found.is_none() && head.saturating_sub(self.searched_all) >= NOWHERE;
         let resume = self
             .searched
+            .filter(|_| !is_nowhere)
             .map(|searched| searched.saturating_sub(REORG_MARGIN).max(self.first_block));
         let Some(from) = resume.filter(|from| *from <= head) else {
             return self.everywhere(head, search).await;
@@ -76,6 +84,7 @@ impl<E> LastEvent<E> {
     {
         self.found = self.latest(head, search).await?;
         self.searched = Some(head);
+        self.searched_all = head;
         self.empty = None;
         Ok(self.found.as_ref())
     }
@@ -177,6 +186,20 @@ mod tests {
         let second = [(249_936, 250_010), (100_001, 150_000), (50_001, 100_000), (100, 50_000)];
         let third = [(249_946, 250_020), (100, 50_000)];
         assert_eq!(searched, [&first[..], &second, &third].concat());
+    }
+
+    #[tokio::test]
+    async fn what_a_node_kept_to_itself_is_looked_for_again() {
+        let mut chain = Chain::default();
+        let mut last = LastEvent::new(100);
+        assert_eq!(chain.at(&mut last, 4000).await, None);
+        // Another node has it.
+        chain.events.push(("old", 120));
+        assert_eq!(chain.at(&mut last, 4001).await, None);
+        assert_eq!(chain.at(&mut last, 4299).await, None);
+        assert_eq!(chain.at(&mut last, 4300).await, Some("old"));
+        let searched = [(100, 4000), (3936, 4001), (3937, 4299), (100, 4300)];
+        assert_eq!(*chain.searched.borrow(), searched, "a search of everything is rare");
     }
 
     #[tokio::test]

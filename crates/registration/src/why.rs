@@ -285,7 +285,7 @@ impl fmt::Display for WhyNot {
             Self::OutdatedUnknown { detail } => f.write_str(detail),
             Self::OutdatedNotHeld { count } => write!(
                 f,
-                "the exit signatures of {count} {} are outdated, and this operator has none of the keys",
+                "the exit signatures of {count} {} are outdated, and this operator can use none of the keys",
                 validators(*count)
             ),
             Self::OutdatedNotOurs { count } => write!(

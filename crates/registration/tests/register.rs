@@ -786,6 +786,37 @@ async fn a_harvest_at_too_high_a_price_is_told_before_its_file_is_fetched() {
 }
 
 #[tokio::test]
+async fn a_harvest_that_the_wallet_cannot_pay_is_told_and_not_announced_at_every_block() {
+    let (_, world, _) = duty();
+    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
+    {
+        let mut world = world.lock().unwrap();
+        world.state.can_harvest = true;
+        world.harvest = Some(Harvest {
+            params: HarvestParams {
+                rewards_root: B256::repeat_byte(3),
+                reward: I160::try_from(5).unwrap(),
+                unlocked_mev_reward: U160::from(0),
+                proof: Vec::new(),
+            },
+            withdrawable_assets: U256::ZERO,
+        });
+        // What the offer of 100,000 gas takes, but for one wei.
+        world.state.wallet_balance = U256::from(100_000_u64 * 2_000_000_000 - 1);
+    }
+    let why = idle(harvest.tick().await).to_string();
+    assert!(
+        why.contains(&format!(
+            "the wallet {WALLET} holds 0.0001 ETH, a harvest may cost 0.0002"
+        )),
+        "{why}"
+    );
+    assert!(world.lock().unwrap().sent.is_empty());
+    world.lock().unwrap().state.wallet_balance += U256::from(1);
+    assert_eq!(harvest.tick().await.unwrap(), Outcome::Acted);
+}
+
+#[tokio::test]
 async fn a_registration_that_takes_long_is_tended_at_every_tick_and_told_when_it_is_mined() {
     let (mut duty, world, tree) = duty();
     world.lock().unwrap().slow = true;

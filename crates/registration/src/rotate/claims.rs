@@ -1,8 +1,12 @@
 //! Which exit signatures the oracles call outdated, as far as it can be believed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    mem::{Discriminant, discriminant},
+    sync::Arc,
+};
 
-use sw_oracle_client::{NotAgreed, OracleSet, Outdated, Standing};
+use sw_oracle_client::{NotAgreed, OracleSet, Outdated, OutdatedAnswer, Standing};
 use sw_spec::{Address, U256};
 
 use crate::why::Few;
@@ -59,7 +63,9 @@ impl Claims {
 
     /// Whether they still hold at a block of this time, `seconds` at most after the oracles were asked.
     pub(super) fn hold(&self, circumstances: &Circumstances, time: u64, seconds: u64) -> bool {
-        self.circumstances == *circumstances && time < self.asked_at.saturating_add(seconds)
+        // A block that one node puts into the future must not silence the duty until then.
+        let while_new = self.asked_at..self.asked_at.saturating_add(seconds);
+        self.circumstances == *circumstances && while_new.contains(&time)
     }
 
     /// The oracles that name one of these.
@@ -70,5 +76,29 @@ impl Claims {
         };
         let naming = self.said.answers.iter().filter(|answer| named(&answer.standing));
         naming.map(|answer| answer.oracle).collect()
+    }
+}
+
+/// The oracles that could not tell, and when that was said of each, by the time of the block.
+#[derive(Debug, Default)]
+pub(super) struct Missing(HashMap<(Address, Discriminant<Standing>), u64>);
+
+/// Seconds for which the same is not said of an oracle again: it may come and go.
+const SILENCE: u64 = 3600;
+
+impl Missing {
+    /// Names each oracle with its reason, once an hour.
+    pub(super) fn name(&mut self, missing: &[Arc<OutdatedAnswer>], time: u64) {
+        self.0
+            .retain(|_, said_at| (*said_at..said_at.saturating_add(SILENCE)).contains(&time));
+        for answer in missing {
+            let kind = (answer.oracle, discriminant(&answer.standing));
+            if let Entry::Vacant(unsaid) = self.0.entry(kind) {
+                unsaid.insert(time);
+                tracing::warn!(%answer, "an oracle cannot tell which exit signatures are outdated");
+            } else {
+                tracing::debug!(%answer, "an oracle still cannot tell which exit signatures are outdated");
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use sw_spec::{Address, NetworkSpec, PublicKeyBytes, U256};
 
 use super::{
     RotationSurroundings, RotationView,
-    claims::{Circumstances, Claims},
+    claims::{Circumstances, Claims, Missing},
     sorting::Sorted,
 };
 use crate::{
@@ -35,8 +35,12 @@ pub struct RotateExits<S> {
     shares: Option<PreparedShares>,
     /// Keys that did not open. They are tried again when the oracles are asked again.
     stuck: BTreeSet<PublicKeyBytes>,
+    /// Keys that the signer has open for us.
+    open: Vec<PublicKeyBytes>,
     /// The block of our last rotation: what a node says of an earlier one is out of date.
     rotated_in: u64,
+    said_missing: Missing,
+    said_stuck: BTreeSet<PublicKeyBytes>,
     said_not_held: Vec<PublicKeyBytes>,
     said_not_ours: Vec<u64>,
 }
@@ -70,6 +74,8 @@ impl Plan {
 
 /// Gas of a rotation, generously: it checks as many signatures as oracles must approve, and its event names one CID.
 const GAS: u64 = 400_000;
+/// Blocks that a node may be behind our last rotation. A receipt of a later block was not true.
+const MOST_BEHIND: u64 = 64;
 
 impl<S: RotationSurroundings> RotateExits<S> {
     /// The duty over these surroundings.
@@ -92,7 +98,10 @@ impl<S: RotationSurroundings> RotateExits<S> {
             claims: None,
             shares: None,
             stuck: BTreeSet::new(),
+            open: Vec::new(),
             rotated_in: 0,
+            said_missing: Missing::default(),
+            said_stuck: BTreeSet::new(),
             said_not_held: Vec::new(),
             said_not_ours: Vec::new(),
         }
@@ -122,6 +131,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             Err(why) => return Ok(Err(why)),
         };
         if claims.agreed.is_empty() {
+            self.keep_open(Vec::new());
             return Ok(Err(WhyNot::UpToDate));
         }
         let candidates = match self.candidates(&claims).await? {
@@ -174,9 +184,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
                 Ok(claims)
             }
             Err(not_agreed) => {
-                for answer in &not_agreed.missing {
-                    tracing::debug!(%answer, "an oracle cannot tell which exit signatures are outdated");
-                }
+                self.said_missing.name(&not_agreed.missing, time);
                 let detail = not_agreed.to_string();
                 Err(WhyNot::OutdatedUnknown { detail })
             }
@@ -265,14 +273,22 @@ impl<S: RotationSurroundings> RotateExits<S> {
     async fn opened(&mut self, candidates: Vec<Exit>, limit: usize) -> Result<Vec<Exit>, DutyError> {
         let mut batch: Vec<Exit> = candidates.into_iter().take(limit).collect();
         let keys: Vec<PublicKeyBytes> = batch.iter().map(|exit| exit.validator).collect();
+        self.keep_open(keys.clone());
         let mut first_refused = None;
         for (validator, source) in self.signer.prepare(&keys).await {
             let error = error_chain(&source);
-            tracing::warn!(%validator, error, "a validator's exit signature is outdated, and its key cannot be used");
+            if self.said_stuck.insert(validator) {
+                tracing::warn!(%validator, error, "a validator's exit signature is outdated, and its key cannot be used");
+            } else {
+                tracing::debug!(%validator, error, "a validator's key still cannot be used");
+            }
             self.stuck.insert(validator);
             batch.retain(|exit| exit.validator != validator);
             first_refused.get_or_insert((validator, source));
         }
+        batch.iter().for_each(|exit| {
+            self.said_stuck.remove(&exit.validator);
+        });
         match first_refused {
             Some((validator, source)) if batch.is_empty() => Err(DutyError::Signer {
                 validator,
@@ -280,6 +296,13 @@ impl<S: RotationSurroundings> RotateExits<S> {
             }),
             _ => Ok(batch),
         }
+    }
+
+    /// Closes what was open before and is none of these: somebody else may have rotated.
+    fn keep_open(&mut self, keys: Vec<PublicKeyBytes>) {
+        let gone: Vec<PublicKeyBytes> = self.open.iter().filter(|key| !keys.contains(key)).copied().collect();
+        self.signer.forget(&gone);
+        self.open = keys;
     }
 
     /// Shares are made anew only when the validators or the oracles change.
@@ -343,7 +366,7 @@ impl<S: RotationSurroundings> RotateExits<S> {
             return Ok(Outcome::Idle(why));
         }
         let view = self.surroundings.look().await?;
-        if view.block.number < self.rotated_in {
+        if (1..=MOST_BEHIND).contains(&self.rotated_in.saturating_sub(view.block.number)) {
             return Ok(Outcome::Watched);
         }
         let plan = match self.plan(&view).await? {

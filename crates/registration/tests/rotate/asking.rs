@@ -6,7 +6,10 @@ use sw_chain_client::Waiting;
 use sw_registration::{Outcome, Purpose, WhyNot};
 use sw_spec::{B256, U256};
 
-use crate::world::{EPOCH, FIRST, Ground, NOW, WALLET, oracle_set};
+use crate::{
+    log::Log,
+    world::{EPOCH, FIRST, Ground, NOW, WALLET, mined, oracle_set},
+};
 
 #[tokio::test]
 async fn oracles_are_asked_at_the_start_then_once_in_an_epoch() {
@@ -95,6 +98,66 @@ async fn too_few_oracles_that_can_tell_are_asked_again_at_the_next_tick() {
         assert_eq!(why.to_string(), told);
         assert_eq!(ground.counts(), (count, 0, 0));
     }
+}
+
+#[tokio::test]
+async fn oracles_that_cannot_tell_are_named_with_the_reason_once_an_hour() {
+    let (log, _guard) = Log::start();
+    let mut ground = Ground::ready();
+    let all: Vec<String> = oracle_set("http://127.0.0.1:1")
+        .oracles()
+        .iter()
+        .map(|oracle| oracle.address().to_string())
+        .collect();
+    ground.change(|world| {
+        world.rotated(800);
+        world.finalized = 800;
+        world.claims = vec![None, Some((Some(7), Vec::new())), Some((Some(800), Vec::new()))];
+    });
+    // They come and go: that is no news each time.
+    for minute in 0..20 {
+        ground.change(|world| {
+            world.timestamp = NOW + minute * 60;
+            world.claims[0] = (minute % 4 == 0).then(|| (Some(800), Vec::new()));
+        });
+        ground.idle().await;
+    }
+    let said = log.lines("an oracle cannot tell");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains(&format!("{}: no answer", all[0])), "{said:?}");
+    assert!(said[1].contains(&format!("{}: synced to block 7", all[1])), "{said:?}");
+    assert!(said.iter().all(|line| line.contains("WARN")), "{said:?}");
+    ground.change(|world| {
+        world.timestamp = NOW + 2 * 3_600;
+        world.claims[0] = None;
+    });
+    ground.idle().await;
+    assert_eq!(log.lines("an oracle cannot tell").len(), 4, "it still goes on");
+}
+
+#[tokio::test]
+async fn a_block_from_the_far_future_does_not_silence_the_duty() {
+    let mut ground = Ground::ready();
+    ground.change(|world| world.timestamp = NOW + 100 * EPOCH);
+    assert_eq!(ground.idle().await, WhyNot::UpToDate);
+    ground.change(|world| {
+        world.timestamp = NOW;
+        world.all_claim(None, &[FIRST]);
+    });
+    assert_eq!(
+        ground.tick().await.unwrap(),
+        Outcome::Acted,
+        "the oracles are asked again"
+    );
+
+    // Nor does a receipt that names a block of the far future.
+    let keys = vec![ground.keys[0]];
+    ground.change(|world| {
+        world.tended.mined = vec![mined(&keys, u64::MAX)];
+        world.finalized = 1_001;
+        world.all_claim(Some(1_001), &[FIRST + 1]);
+    });
+    assert_eq!(ground.tick().await.unwrap(), Outcome::Acted);
 }
 
 #[tokio::test]

@@ -223,7 +223,13 @@ async fn a_key_that_does_not_open_is_named_and_does_not_hold_up_the_others() {
     final_with(&ground, &[FIRST, FIRST + 1]);
     // Asked anew, they are tried anew: somebody may have mended them.
     assert!(matches!(ground.tick().await, Err(DutyError::Signer { .. })));
-    assert_eq!(ground.idle().await, WhyNot::OutdatedNotHeld { count: 2 });
+    let why = ground.idle().await;
+    assert_eq!(why, WhyNot::OutdatedNotHeld { count: 2 });
+    assert!(
+        why.to_string().ends_with("this operator can use none of the keys"),
+        "{why}"
+    );
+    assert_eq!(log.lines("its key cannot be used").len(), 3, "each is named once");
 }
 
 #[tokio::test]
@@ -253,6 +259,26 @@ async fn shares_are_made_once_for_as_long_as_they_serve() {
     assert_eq!(world.asked, 2);
     drop(world);
     assert_eq!(ground.opened.lock().unwrap().len(), 2, "each key is opened once");
+}
+
+#[tokio::test]
+async fn keys_are_closed_when_somebody_else_has_rotated() {
+    let mut ground = Ground::ready();
+    ground.change(|world| {
+        world.all_claim(None, &[FIRST, FIRST + 1]);
+        world.oracles_refuse = true;
+    });
+    ground.tick().await.expect_err("the oracles refuse");
+    for left in [&[FIRST][..], &[]] {
+        ground.change(|world| world.rotated(1_001));
+        final_with(&ground, left);
+        let _ = ground.tick().await;
+    }
+    ground.opened.lock().unwrap().clear();
+    ground.change(|world| world.rotated(1_001));
+    final_with(&ground, &[FIRST, FIRST + 1]);
+    ground.tick().await.expect_err("the oracles refuse");
+    assert_eq!(*ground.opened.lock().unwrap(), ground.keys[..2], "neither stayed open");
 }
 
 #[tokio::test]
