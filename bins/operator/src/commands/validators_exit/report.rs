@@ -173,7 +173,8 @@ impl Report<'_> {
             "network": self.network,
             "epoch": self.epoch,
             "dry_run": self.is_dry,
-            "output": self.output,
+            // Where nobody can exit, no file is written.
+            "output": self.output.filter(|_| !self.fates.is_empty()),
             "validators": chosen.chain(left_out).collect::<Vec<_>>(),
         })
     }
