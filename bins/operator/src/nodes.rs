@@ -133,9 +133,14 @@ impl NodeCheck<'_> {
     /// # Errors
     /// One is of another network, or none can be used.
     pub(crate) async fn consensus(&self, urls: &[RedactedUrl]) -> Result<Vec<RedactedUrl>, CliError> {
-        let asked = ConsensusClient::new(self.http.clone(), urls.to_vec(), ConsensusOptions::default());
+        let options = ConsensusOptions {
+            request_timeout: RETRY_BUDGET,
+            ..ConsensusOptions::default()
+        };
+        let asked = ConsensusClient::new(self.http.clone(), urls.to_vec(), options);
+        let (statuses, every_genesis) = tokio::join!(asked.syncing(), asked.every_genesis());
         let mut found = Found::default();
-        for (status, (endpoint, genesis)) in asked.syncing().await.into_iter().zip(asked.every_genesis().await) {
+        for (status, (endpoint, genesis)) in statuses.into_iter().zip(every_genesis) {
             match genesis {
                 Ok(genesis) if !is_of(&genesis, self.network) => {
                     return Err(other_network(
@@ -261,3 +266,33 @@ fn other_network(
 pub(crate) const NOTHING_CHANGED: &str = "nothing was changed; run this again, or name other nodes";
 /// A person waits: what does not answer for so long is named.
 pub(crate) const RETRY_BUDGET: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use sw_spec::Network;
+    use tokio::{net::TcpListener, time::Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_never_answers_is_named_before_a_person_gives_up() {
+        let deaf = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", deaf.local_addr().expect("bound"));
+        let (http, network, ui) = (
+            http_client(Policy::none()).expect("a client"),
+            Network::Mainnet.spec(),
+            Ui::plain(),
+        );
+        let check = NodeCheck {
+            http: &http,
+            network: &network,
+            jwt_secret: None,
+            is_optional: false,
+            ui: &ui,
+        };
+        let begun = Instant::now();
+        let refused = check.consensus(&[url.parse().expect("a URL")]).await;
+        assert!(refused.is_err());
+        assert!(begun.elapsed() < RETRY_BUDGET * 2, "{:?}", begun.elapsed());
+    }
+}

@@ -307,9 +307,14 @@ fn secrets(url: &RedactedUrl) -> Vec<String> {
     secrets
 }
 
-/// A text with a space for each control character, of which a secret might otherwise come out whole.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// A text with a space for each control character, of which a secret might otherwise come out whole, and for each that turns
+/// the direction of writing, breaks the line or is not seen: they change what a terminal shows of the text around it.
+pub(crate) fn printable(text: &str) -> String {
+    let is_hidden =
+        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    text.chars()
+        .map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c })
+        .collect()
 }
 
 /// A part of a URL without its percent signs (RFC 3986 section 2.1).
@@ -364,6 +369,8 @@ mod tests {
         let said = b"bad\nkey 0123456789abcdef topsecret1 password1\x1b[31m";
         assert_eq!(excerpt(said, &url), "bad key *** *** *** [31m");
         assert_eq!(excerpt(b" \n", &url), "nothing");
+        let turned = "a\u{202e}txt.\u{200b}exe\u{2066}b\u{2028}c\u{feff}";
+        assert_eq!(excerpt(turned.as_bytes(), &url), "a txt. exe b c");
         assert_eq!(excerpt(&[b'x'; 10_000], &url).len(), EXCERPT);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use alloy::sol_types::{Panic, Revert as ErrorString, SolError, SolInterface};
 use alloy_primitives::Bytes;
 
-use crate::abi::Contracts::ContractsErrors;
+use crate::{abi::Contracts::ContractsErrors, http};
 
 /// Why a call reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +76,7 @@ fn arguments(data: &[u8]) -> Option<String> {
 }
 
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(SHOWN)
-        .collect()
+    http::printable(text).chars().take(SHOWN).collect()
 }
 
 const KEPT: usize = 1024;

@@ -134,6 +134,31 @@ async fn one_node_that_takes_it_is_enough() {
 }
 
 #[tokio::test]
+async fn an_error_with_status_200_is_no_acceptance() {
+    let bodies = [
+        r#"{"code":400,"message":"Invalid voluntary exit"}"#,
+        r#"{"code":"503","message":"no node behind this"}"#,
+        r#"{"error":"too many requests"}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"method not found"}}"#,
+        r#""limit reached""#,
+    ];
+    for body in bodies {
+        let gateway = node(
+            move |_| Reply::Http(200, vec![], body.to_owned()),
+            empty_pool,
+            "active_ongoing",
+        )
+        .await;
+        let good = node(|_| accepted(), empty_pool, "active_ongoing").await;
+        let outcome = consensus(&[&gateway, &good]).submit_exit(&exit()).await.unwrap();
+        assert!(
+            matches!(&outcome, ExitOutcome::Accepted { endpoint, .. } if *endpoint == good.url),
+            "{body}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_named_in_one_line_without_secrets_and_the_next_node_is_asked() {
     let behind = node(|_| refused(), empty_pool, "pending_queued").await;
     let good = node(|_| accepted(), empty_pool, "active_ongoing").await;

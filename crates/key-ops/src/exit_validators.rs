@@ -111,6 +111,11 @@ impl Withheld {
             Self::NotChosen => "not_chosen",
         }
     }
+
+    /// Whether it leaves, or has left: what would be asked of it is so already.
+    fn is_leaving(&self) -> bool {
+        matches!(self, Self::InPool | Self::Exiting | Self::Slashed | Self::Exited)
+    }
 }
 
 impl fmt::Display for Withheld {
@@ -164,7 +169,7 @@ impl fmt::Display for Refused {
 /// Chooses who leaves of the validators whose keys are held. `known` is what the chain has of those keys.
 ///
 /// # Errors
-/// A validator is asked for by its index and may not leave, or is not among the keys.
+/// A validator is asked for by its index and may not leave, or is not among the keys. One that leaves already is left out.
 pub fn choose_exits(
     rules: &ExitRules,
     keys: &[PublicKeyBytes],
@@ -210,11 +215,12 @@ pub fn choose_exits(
 fn refuse_others(rules: &ExitRules, known: &[&KnownValidator], asked: &BTreeSet<u64>) -> Result<(), NotOffered> {
     let refused = asked.iter().filter_map(|index| {
         let held = known.iter().find(|validator| validator.index == *index);
-        let reason = held.map(|validator| rules.withheld(validator));
-        (reason != Some(None)).then_some(Refused {
-            index: *index,
-            reason: reason.flatten(),
-        })
+        let reason = match held {
+            None => None,
+            // Whoever runs the same again asks for those, too, that leave since then.
+            Some(validator) => Some(rules.withheld(validator).filter(|reason| !reason.is_leaving())?),
+        };
+        Some(Refused { index: *index, reason })
     });
     let refused: Vec<_> = refused.collect();
     if refused.is_empty() {
@@ -412,19 +418,47 @@ mod tests {
     }
 
     #[test]
+    fn those_that_were_asked_for_and_leave_already_hold_up_nobody_when_it_is_run_again() {
+        let of = |index, status| KnownValidator {
+            status,
+            ..active(index)
+        };
+        let known = [
+            of(1, ValidatorStatus::ActiveExiting),
+            of(2, ValidatorStatus::ActiveSlashed),
+            of(3, ValidatorStatus::WithdrawalDone),
+            active(4),
+            active(5),
+        ];
+        let rules = ExitRules {
+            in_pool: [4].into(),
+            ..rules()
+        };
+        let keys: Vec<_> = known.iter().map(|validator| validator.public_key).collect();
+        let selection =
+            choose_exits(&rules, &keys, &known, &Choice::Indexes([1, 2, 3, 4, 5].into())).expect("one is left");
+        let reasons: Vec<_> = selection.left_out.iter().map(|each| each.reason).collect();
+        assert_eq!(indexes(&selection), [5]);
+        assert_eq!(
+            reasons,
+            [Withheld::Exiting, Withheld::Slashed, Withheld::Exited, Withheld::InPool]
+        );
+    }
+
+    #[test]
     fn each_that_was_asked_for_and_cannot_leave_is_named() {
-        let exiting = KnownValidator {
-            status: ValidatorStatus::ActiveExiting,
+        let pending = KnownValidator {
+            status: ValidatorStatus::PendingQueued,
             ..active(2)
         };
-        let known = [active(1), exiting, active(3)];
+        let known = [active(1), pending, active(3)];
         let asked = Choice::Indexes([1, 2, 3, 4].into());
         let refused = choose_exits(&rules(), &[key(1), key(2)], &known, &asked).expect_err("three cannot");
         let lines: Vec<_> = refused.0.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [
-                "validator 2: it exits already",
+                "validator 2: it is not active yet",
                 "validator 3: none of the keys is its key",
                 "validator 4: none of the keys is its key"
             ]

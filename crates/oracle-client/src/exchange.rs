@@ -150,10 +150,12 @@ fn same_place(answered: &Url, asked: &Url) -> bool {
     bare(answered) == bare(asked)
 }
 
-/// Makes a stranger's text fit for a terminal and a log line.
+/// Makes a stranger's text fit for a terminal and a log line: without what turns the direction of writing or is not seen, too.
 pub(crate) fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let words = text.split(|character: char| character.is_whitespace() || character.is_control());
+    let is_hidden =
+        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     line.chars().take(MAX_MESSAGE_CHARACTERS).collect()
 }
@@ -189,6 +191,7 @@ mod tests {
             one_line(b"  {\"a\":\r\n 1}\x1b[31m \xff\x00b"),
             "{\"a\": 1} [31m \u{fffd} b"
         );
+        assert_eq!(one_line("a\u{202e}txt.\u{200b}exe\u{2066}b".as_bytes()), "a txt. exe b");
         assert_eq!(one_line(&[b'x'; 4096]).len(), MAX_MESSAGE_CHARACTERS);
     }
 }

@@ -84,6 +84,7 @@ impl Operator {
             }
         }
         self.stops += 1;
+        self.look_at_log();
         Ok(())
     }
 

@@ -35,11 +35,15 @@ pub(super) async fn run(operator: &Path) -> Result<Outcome, Failure> {
     step("the chain goes on until both are active");
     let states = statuses_at(&devnet, "active_ongoing").await?;
     step("operator validators-exit --count 1, then the rest");
-    for count in [&["--count", "1"][..], &[]] {
+    for (count, exits) in [(&["--count", "1"][..], 1), (&[], VALIDATORS)] {
         let exit = ["validators-exit", "--vault", &person.vault, "--no-confirm", "--json"];
         let all: Vec<&str> = exit.into_iter().chain(count.iter().copied()).collect();
         let told = person.succeed(&all, "").await?;
         step(&format!("  it says: {}", told.trim()));
+        let taken = devnet.beacon().exits().len();
+        if taken != exits {
+            return Err(format!("the beacon node took {taken} exits, {exits} were asked for").into());
+        }
     }
     let exiting = statuses_at(&devnet, "active_exiting").await?;
     if exiting.len() != states.len() {

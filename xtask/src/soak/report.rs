@@ -73,10 +73,59 @@ impl Report {
         self.missed.is_empty() && self.twice.is_empty() && self.violations.is_empty()
     }
 
+    /// A run in which a duty had nothing to do, or nothing failed, shows nothing.
     pub(super) fn verdict(&self) -> Result<(), Failure> {
-        if self.is_clean() {
-            return Ok(());
+        if !self.is_clean() {
+            return Err(format!("the soak of seed {} went wrong", self.seed).into());
         }
-        Err(format!("the soak of seed {} went wrong", self.seed).into())
+        let counts = [
+            ("validator was registered", self.registered as u64),
+            ("vote was harvested", self.harvests as u64),
+            ("exit signature was rotated", self.rotations as u64),
+            ("stop was made", self.stops.into()),
+            ("call failed", self.faults_struck),
+            ("oracle was faulty", self.faulty_oracles),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            None => Ok(()),
+            Some((what, _)) => Err(format!("the soak of seed {} shows nothing: no {what}", self.seed).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_fault_or_without_work_for_a_duty_is_no_success() {
+        let full = || Report {
+            registered: 1,
+            harvests: 1,
+            rotations: 1,
+            stops: 1,
+            faults_struck: 1,
+            faulty_oracles: 1,
+            ..Report::default()
+        };
+        assert!(full().verdict().is_ok());
+        for empty in [
+            Report {
+                faults_struck: 0,
+                ..full()
+            },
+            Report { rotations: 0, ..full() },
+            Report {
+                registered: 0,
+                ..full()
+            },
+        ] {
+            assert!(empty.verdict().is_err());
+        }
+        let wrong = Report {
+            twice: vec!["a harvest".to_owned()],
+            ..full()
+        };
+        assert!(wrong.verdict().is_err());
     }
 }

@@ -32,7 +32,7 @@ use crate::{
 #[command(after_help = "\
 Asks, in this order: consensus endpoints, vault; then whether to go on.\n\n\
 Exit codes: 0 all of them exit, or there is nothing to do; 1 none does;\n\
-7 some do. With --json each validator's outcome is in the document.\n\n\
+7 some do, or it is not known. With --json each validator's outcome is in the document.\n\n\
 Examples:\n  \
   operator validators-exit --vault 0x3320... --dry-run\n  \
   operator validators-exit --vault 0x3320... --count 1\n  \

@@ -228,8 +228,20 @@ async fn two_of_three_validators_exit_and_the_third_stays_until_it_is_asked_for(
     let nothing = vault.exit(&["--no-confirm"], "").await;
     ended(&nothing, 0, &["No validator can be exited now."]);
     assert_eq!(nothing.out, "");
+    // Run again as it was, it is done.
     let gone = vault.exit(&["--no-confirm", "--indexes", "2"], "").await;
-    ended(&gone, 1, &["validator 2: it exits already"]);
+    ended(
+        &gone,
+        0,
+        &["Left out, it exits already: 0, 1, 2", "No validator can be exited now."],
+    );
+    let drawer = vault.home.path().join("drawer.json");
+    let empty = vault
+        .exit(&["--json", "--output", &drawer.display().to_string()], "")
+        .await;
+    ended(&empty, 0, &["No validator can be exited now."]);
+    let document: Value = serde_json::from_str(&empty.out).unwrap();
+    assert_eq!((&document["output"], drawer.exists()), (&Value::Null, false));
 }
 
 #[tokio::test]

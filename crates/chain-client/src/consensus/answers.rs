@@ -40,6 +40,22 @@ impl ErrorAnswer {
     }
 }
 
+/// What comes with success when a node takes something: Nimbus repeats the HTTP status in it. A gateway says with 200, too, that
+/// something went wrong.
+#[derive(Deserialize)]
+pub(super) struct TakenAnswer {
+    #[serde(default)]
+    code: Option<Decimal>,
+    #[serde(default)]
+    error: Option<de::IgnoredAny>,
+}
+
+impl TakenAnswer {
+    pub(super) fn is_yes(&self) -> bool {
+        self.error.is_none() && self.code.is_none_or(|code| (200..300).contains(&code.0))
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct SyncingAnswer {
     pub(super) head_slot: Decimal,

@@ -15,7 +15,7 @@ use super::{
     FinalizedBlock, Fork, Genesis,
     answers::{
         BlockAnswer, DepositContractAnswer, Envelope, ErrorAnswer, FinalityAnswer, ForkAnswer, GenesisAnswer,
-        LivenessAnswer, SpecAnswer, SyncingAnswer, ValidatorAnswer,
+        LivenessAnswer, SpecAnswer, SyncingAnswer, TakenAnswer, ValidatorAnswer,
     },
 };
 use crate::{
@@ -126,11 +126,15 @@ impl Beacon {
         Ok(data)
     }
 
-    /// Hands over an exit. What a node says when it takes one is nothing, or JSON; anything else is not from a node.
+    /// Hands over an exit. What a node says when it takes one is nothing, `null`, or an object that names no error; anything
+    /// else is from what stands before it.
     pub(super) async fn submit_exit(&self, exit: &SignedVoluntaryExit) -> Result<(), EndpointFault> {
         let answer = self.send(Method::POST, POOL, &[], Some(exit)).await?;
-        let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_ok();
-        if answer.body.trim_ascii().is_empty() || is_json() {
+        let is_yes = || {
+            serde_json::from_slice::<Option<TakenAnswer>>(&answer.body)
+                .is_ok_and(|said| said.is_none_or(|said| said.is_yes()))
+        };
+        if answer.body.trim_ascii().is_empty() || is_yes() {
             Ok(())
         } else {
             Err(EndpointFault::Malformed(excerpt(&answer.body, &self.url)))

@@ -173,7 +173,8 @@ impl Report<'_> {
             "network": self.network,
             "epoch": self.epoch,
             "dry_run": self.is_dry,
-            "output": self.output,
+            // Where nobody can exit, no file is written.
+            "output": self.output.filter(|_| !self.fates.is_empty()).map(|path| path.display().to_string()),
             "validators": chosen.chain(left_out).collect::<Vec<_>>(),
         })
     }
@@ -214,3 +215,33 @@ impl Report<'_> {
 }
 
 const MOST_CAUSES: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    use sw_spec::{B256, PublicKeyBytes, ValidatorStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_file_whose_name_is_not_unicode_is_told_as_well_as_it_can_be() {
+        let validator = KnownValidator {
+            index: 7,
+            public_key: PublicKeyBytes([1; 48]),
+            status: ValidatorStatus::ActiveOngoing,
+            activation_epoch: Epoch(0),
+            withdrawal_credentials: B256::ZERO,
+        };
+        let report = Report {
+            vault: Address::ZERO,
+            network: "mainnet",
+            epoch: Epoch(1),
+            fates: vec![(validator, Fate::Signed)],
+            left_out: &[],
+            output: Some(Path::new(OsStr::from_bytes(b"drawer\xff.json"))),
+            is_dry: false,
+        };
+        assert_eq!(report.to_json()["output"], "drawer\u{fffd}.json");
+    }
+}
