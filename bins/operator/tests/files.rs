@@ -281,3 +281,47 @@ fn a_merged_file_is_private_has_every_member_and_replaces_nothing() {
     let left = fs::read_dir(data_dir.path()).expect("a directory").count();
     assert_eq!(left, 5, "three files, a link and the vault");
 }
+
+/// JSON has no bytes for a name that is not Unicode; the rest of the document is as good as ever.
+#[test]
+fn a_keystore_whose_name_is_not_unicode_is_listed_and_judged() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let (data_dir, vault) = initialized();
+    let answers = format!("{PHRASE}\n");
+    succeed(
+        data_dir.path(),
+        &["create-keys", "--vault", VAULT, "--count", "1"],
+        &answers,
+    );
+    let keystores = vault.keystores();
+    let keystore = fs::read_dir(&keystores)
+        .expect("listed")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension() == Some(OsStr::new("json")))
+        .expect("a keystore");
+    fs::rename(keystore, keystores.join(OsStr::from_bytes(b"keystore-\xff.json"))).expect("renamed");
+
+    let dir = keystores.to_str().expect("text");
+    let listed = succeed(
+        data_dir.path(),
+        &["keystores", "list", "--json", "--keystores-dir", dir],
+        "",
+    );
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    let file = listed["keystores"][0]["file"].as_str().expect("a name");
+    assert!(file.ends_with("keystore-\u{fffd}.json"), "{file}");
+    assert_eq!(listed["keystores"][0]["public_key"], FIRST_KEY);
+
+    let password = keystores.join("password.txt");
+    fs::write(&password, "another password").expect("written");
+    let output = operator(
+        data_dir.path(),
+        &["keystores", "verify", "--json", "--keystores-dir", dir],
+        "",
+    );
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let judged: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let file = judged["faults"][0]["file"].as_str().expect("a name");
+    assert!(file.ends_with("keystore-\u{fffd}.json"), "{file}");
+}

@@ -113,7 +113,7 @@ fn list(args: ListArgs, ui: &Ui) -> Result<(), CliError> {
         let listed: Vec<Value> = listed.iter().map(described).collect();
         let faults: Vec<Value> = faults.iter().map(fault).collect();
         let schema = "operator.keystores.list.v1";
-        ui.result(json!({"schema": schema, "directory": dir, "keystores": listed, "faults": faults}))?;
+        ui.result(json!({"schema": schema, "directory": shown(&dir), "keystores": listed, "faults": faults}))?;
     } else {
         for keystore in &listed {
             let public_key = keystore
@@ -152,7 +152,7 @@ fn report(dir: &Path, verification: &Verification) -> Value {
     let faults: Vec<Value> = verification.faults.iter().map(fault).collect();
     json!({
         "schema": "operator.keystores.verify.v1",
-        "directory": dir,
+        "directory": shown(dir),
         "keystores": verification.total,
         "opened": verification.total.saturating_sub(faults.len()),
         "faults": faults,
@@ -162,7 +162,7 @@ fn report(dir: &Path, verification: &Verification) -> Value {
 
 fn described(keystore: &ListedKeystore) -> Value {
     json!({
-        "file": keystore.file,
+        "file": shown(&keystore.file),
         "public_key": keystore.public_key.map(|key| key.to_string()),
         "path": keystore.path,
         "index": index_of(keystore),
@@ -175,11 +175,16 @@ fn fault(fault: &KeystoreFault) -> Value {
         _ => &[],
     };
     json!({
-        "file": fault.keystore,
+        "file": shown(&fault.keystore),
         "kind": fault.cause.kind(),
         "reason": fault.to_string(),
         "likely_causes": causes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// JSON has no name for a file that is not Unicode.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// The index of the path `m/12381/3600/index/0/0` (EIP-2334); other tools put other things there.
