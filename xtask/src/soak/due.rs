@@ -113,4 +113,4 @@ pub(super) async fn wasted(
 
 /// Slots in which an action that is due must have happened. A registration is some forty calls in a row, and a fault of one
 /// ends the try; endpoints rest for seconds after a fault, which are slots here.
-const PATIENCE: u64 = 600;
+const PATIENCE: u64 = 300;

@@ -97,6 +97,6 @@ impl Rotations {
 /// Slots: shares are opened to find out.
 const LOOK_EVERY: u64 = 5;
 /// Slots in which a rotation must have happened: the one before must be final first.
-const PATIENCE: u64 = 600;
+const PATIENCE: u64 = 300;
 /// Blocks in which an approval by the old set may still be used: the devnet's are valid for a minute.
 const APPROVALS_LAST: u64 = 60;
