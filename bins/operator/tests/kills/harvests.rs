@@ -30,7 +30,8 @@ async fn killed_at_a_harvest_it_sends_one_transaction_for_each_vote() {
                 .unwrap();
             let traced = match moment {
                 "recorded" => {
-                    let held = format!("{flushed} -e inject=fdatasync:delay_exit=20000000");
+                    // Shorter than a kill waits: strace may hold on to a dead process for as long.
+                    let held = format!("{flushed} -e inject=fdatasync:delay_exit=3000000");
                     let traced = Traced::start(&ground.setup.person, &held);
                     assert!(
                         traced.makes(|calls| !calls.is_empty()).await,
