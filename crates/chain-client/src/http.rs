@@ -7,7 +7,7 @@ use reqwest::{
     RequestBuilder, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use sw_spec::{B256, ForkVersion, RedactedUrl};
+use sw_spec::{B256, ForkVersion, RedactedUrl, is_harmless};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -307,14 +307,9 @@ fn secrets(url: &RedactedUrl) -> Vec<String> {
     secrets
 }
 
-/// A text with a space for each control character, of which a secret might otherwise come out whole, and for each that turns
-/// the direction of writing, breaks the line or is not seen: they change what a terminal shows of the text around it.
+/// A text with a space for each character that is not harmless, of which a secret might otherwise come out whole.
 pub(crate) fn printable(text: &str) -> String {
-    let is_hidden =
-        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    text.chars()
-        .map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if is_harmless(c) { c } else { ' ' }).collect()
 }
 
 /// A part of a URL without its percent signs (RFC 3986 section 2.1).

@@ -11,21 +11,28 @@ use crate::learned::{Learned, Limit};
 
 /// The range that works, for each contract: a busy one fills an answer sooner.
 #[derive(Default)]
-pub(crate) struct LearnedRanges {
-    learned: Mutex<BTreeMap<Address, Learned>>,
-    /// The longest that was served, of short tails too.
-    longest: Mutex<BTreeMap<Address, u64>>,
+pub(crate) struct LearnedRanges(Mutex<BTreeMap<Address, Range>>);
+
+struct Range {
+    learned: Learned,
+    /// The longest that was served in this run, of short tails too.
+    longest: u64,
+}
+
+impl Range {
+    fn new(learned: Learned) -> Self {
+        Self { learned, longest: 0 }
+    }
 }
 
 impl LearnedRanges {
     /// Goes on from what an earlier run has learned.
     pub(crate) fn remembered(limits: BTreeMap<Address, Limit>) -> Self {
+        let range = |limit: Limit| Range::new(Learned::remembered(limit.between(1, LONGEST_RANGE)));
         let limits = limits.into_iter();
-        let learned = limits.map(|(contract, limit)| (contract, Learned::remembered(limit.between(1, LONGEST_RANGE))));
-        Self {
-            learned: Mutex::new(learned.collect()),
-            longest: Mutex::default(),
-        }
+        Self(Mutex::new(
+            limits.map(|(contract, limit)| (contract, range(limit))).collect(),
+        ))
     }
 
     /// What to remember.
@@ -33,44 +40,49 @@ impl LearnedRanges {
         let ranges = self.ranges();
         let limits = ranges.iter();
         limits
-            .filter_map(|(contract, range)| Some((*contract, range.limit()?)))
+            .filter_map(|(contract, range)| Some((*contract, range.learned.limit()?)))
             .collect()
     }
 
     /// The number of blocks to ask for; at least one.
     pub(crate) fn blocks(&self, contract: Address) -> u64 {
-        self.ranges().get(&contract).map_or(FIRST_RANGE, Learned::trying)
+        let ranges = self.ranges();
+        ranges
+            .get(&contract)
+            .map_or(FIRST_RANGE, |range| range.learned.trying())
     }
 
     /// Whether a range of at least this many blocks was served in this run.
     pub(crate) fn has_served(&self, contract: Address, blocks: u64) -> bool {
-        self.longest().get(&contract).is_some_and(|longest| *longest >= blocks)
+        self.ranges()
+            .get(&contract)
+            .is_some_and(|range| range.longest >= blocks)
     }
 
     /// A range of this many blocks was served.
     pub(crate) fn served(&self, contract: Address, blocks: u64) {
-        let mut longest = self.longest();
-        let longest = longest.entry(contract).or_default();
-        *longest = blocks.max(*longest);
         let mut ranges = self.ranges();
-        let range = ranges.entry(contract).or_insert(Learned::from_guess(FIRST_RANGE));
-        range.served(blocks, LONGEST_RANGE);
+        let range = ranges.entry(contract).or_insert_with(guess);
+        range.longest = range.longest.max(blocks);
+        range.learned.served(blocks, LONGEST_RANGE);
     }
 
     /// A range of this many blocks failed. Returns whether a smaller one can be tried.
     pub(crate) fn failed(&self, contract: Address, blocks: u64) -> bool {
-        let mut ranges = self.ranges();
-        let range = ranges.entry(contract).or_insert(Learned::from_guess(FIRST_RANGE));
-        range.failed(blocks)
+        self.ranges()
+            .entry(contract)
+            .or_insert_with(guess)
+            .learned
+            .failed(blocks)
     }
 
-    fn longest(&self) -> MutexGuard<'_, BTreeMap<Address, u64>> {
-        self.longest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ranges(&self) -> MutexGuard<'_, BTreeMap<Address, Range>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn ranges(&self) -> MutexGuard<'_, BTreeMap<Address, Learned>> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn guess() -> Range {
+    Range::new(Learned::from_guess(FIRST_RANGE))
 }
 
 const FIRST_RANGE: u64 = 10_000;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy_primitives::Address;
 use reqwest::{Client, Response, header};
-use sw_spec::RedactedUrl;
+use sw_spec::{RedactedUrl, is_harmless};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use url::Url;
@@ -150,12 +150,10 @@ fn same_place(answered: &Url, asked: &Url) -> bool {
     bare(answered) == bare(asked)
 }
 
-/// Makes a stranger's text fit for a terminal and a log line: without what turns the direction of writing or is not seen, too.
+/// Makes a stranger's text fit for a terminal and a log line.
 pub(crate) fn one_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let is_hidden =
-        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
+    let words = text.split(|c: char| c.is_whitespace() || !is_harmless(c));
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     line.chars().take(MAX_MESSAGE_CHARACTERS).collect()
 }

@@ -4,6 +4,7 @@ mod bytes;
 mod containers;
 mod deposit_tree;
 mod endpoint;
+mod foreign_text;
 mod network;
 mod network_file;
 mod networks;
@@ -18,6 +19,7 @@ pub use containers::{
 };
 pub use deposit_tree::{DepositTree, DepositTreeFull, MalformedDepositTree};
 pub use endpoint::{ParseUrlError, RedactedUrl};
+pub use foreign_text::is_harmless;
 pub use network::{Contracts, NetworkName, NetworkSpec, ValidatorsDump};
 pub use network_file::NetworkFileError;
 pub use networks::{Network, ParseNetworkError, RETIRED_NETWORKS};

@@ -73,7 +73,7 @@ pub(super) async fn all(
             None => match one(client, exit, signals, ui).await {
                 Some(Ok(outcome)) => outcome.into(),
                 Some(Err(error)) => {
-                    let why = unavailable(&error);
+                    let why = error.to_string();
                     obstacle = Some(why.clone());
                     Fate::NotSent(why)
                 }
@@ -113,10 +113,6 @@ async fn one(
             () = sleep_until(patience), if was_told => return None,
         }
     }
-}
-
-fn unavailable(error: &ConsensusError) -> String {
-    error.to_string()
 }
 
 /// A stop is over within five seconds.
