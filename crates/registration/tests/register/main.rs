@@ -7,6 +7,10 @@
     reason = "a test that panics has failed"
 )]
 
+mod harvests;
+mod opening;
+mod v1;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -21,8 +25,8 @@ use sw_oracle_client::{
     ApprovalError, ApprovalRequest, ApprovalSubject, Approvals, OnChainOracles, OracleSet, ProtocolConfig,
 };
 use sw_registration::{
-    Duty, DutyError, ForeignDeposit, Harvest, HarvestVault, Metrics, Mined, NetworkView, Outcome, Purpose,
-    RegisterValidators, Registrar, Surroundings, Tended, View, WhyNot,
+    Duty, DutyError, ForeignDeposit, Harvest, Metrics, Mined, NetworkView, Outcome, Purpose, RegisterValidators,
+    Registrar, Surroundings, Tended, View, WhyNot,
 };
 use sw_shamir_exit::{ShareIndex, recover_signature};
 use sw_signers::{LocalSigner, OpenKey};
@@ -431,89 +435,6 @@ async fn one_key_goes_by_the_single_proof_and_a_due_harvest_goes_first() {
 }
 
 /// A vault as version 1 has it: it answers neither `validatorsManager()` nor `validatorsManagerNonce()`.
-fn make_v1(world: &mut World) {
-    world.vault.version = 1;
-    world.vault.validators_manager = None;
-    world.vault.has_manager_nonce = false;
-}
-
-#[tokio::test]
-async fn a_vault_of_version_1_gets_the_proof_itself_for_one_key_and_for_several() {
-    let vectors = fixture("original-v1.json");
-    let at = |data: &[u8], part: &[u8]| data.windows(part.len()).position(|window| window == part);
-    // `registerValidator` and `registerValidators` of a vault of version 1, as the original calls them.
-    for (assets, keys, selector) in [(33, 1, "f5e9de4d"), (70, 2, "ef2a2158")] {
-        let (mut duty, world, tree) = duty();
-        {
-            let mut world = world.lock().unwrap();
-            make_v1(&mut world);
-            world.state.withdrawable_assets = U256::from(assets * ETH);
-        }
-        assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
-        let world = world.lock().unwrap();
-        let (sent_keys, call) = &world.sent[0];
-        assert_eq!((call.to, call.value, sent_keys.len()), (VAULT, U256::ZERO, keys));
-        assert_eq!(hex::encode(&call.data[..4]), selector);
-        let record = tree.multiproof(&[1]).unwrap().validators;
-        assert!(at(&call.data, &record).is_some(), "the record of the first key");
-        if keys == 2 {
-            // Keys 1 and 2 are a selection of the vectors: `indexes` are places in the proof, not those in the file.
-            let several = &vectors["multiproofs"]["1,2"]["indexes"];
-            let words = several.as_array().unwrap().iter().map(|word| word.as_u64().unwrap());
-            let words: Vec<u8> = words.flat_map(|word| U256::from(word).to_be_bytes::<32>()).collect();
-            assert!(at(&call.data, &words).is_some(), "{several}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_harvest_of_a_vault_of_version_1_goes_first_in_the_vaults_own_multicall() {
-    let (mut duty, world, _) = duty();
-    let params = HarvestParams {
-        rewards_root: B256::repeat_byte(3),
-        reward: I160::try_from(5).unwrap(),
-        unlocked_mev_reward: U160::from(0),
-        proof: Vec::new(),
-    };
-    {
-        let mut world = world.lock().unwrap();
-        make_v1(&mut world);
-        world.state.can_harvest = true;
-        world.state.harvest_required = true;
-        world.harvest = Some(Harvest {
-            params: params.clone(),
-            withdrawable_assets: U256::from(32 * ETH),
-        });
-    }
-    assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
-    let world = world.lock().unwrap();
-    let (call, update) = (&world.sent[0].1, calls::vault_update_state(&params));
-    assert_eq!((call.to, hex::encode(&call.data[..4])), (VAULT, "ac9650d8".to_owned()));
-    let at = |part: &[u8]| call.data.windows(part.len()).position(|window| window == part);
-    assert!(
-        at(&update).expect("updateState inside") < at(&[0xf5, 0xe9, 0xde, 0x4d]).expect("registerValidator inside")
-    );
-}
-
-#[tokio::test]
-async fn who_must_upload_a_root_and_how_depends_on_where_the_vault_keeps_it() {
-    for (version, upload) in [(1, "setValidatorsRoot("), (5, "setDepositDataRoot(")] {
-        let (mut duty, world, tree) = duty();
-        {
-            let mut world = world.lock().unwrap();
-            world.vault.version = version;
-            world.state.deposit_data_root = B256::ZERO;
-        }
-        let why = idle(duty.tick().await).to_string();
-        let told = [
-            tree.root().to_string(),
-            Address::repeat_byte(2).to_string(),
-            upload.to_owned(),
-        ];
-        assert!(told.iter().all(|part| why.contains(part)), "{why}");
-    }
-}
-
 #[tokio::test]
 async fn every_reason_not_to_register_is_told_and_no_oracle_is_asked() {
     let cases: [(&str, Change, Expected); 10] = [
@@ -695,128 +616,6 @@ async fn shares_are_sent_again_only_for_the_same_keys_indices_and_oracles() {
 }
 
 #[tokio::test]
-async fn a_harvest_is_sent_when_the_keeper_allows_it_and_only_then() {
-    let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
-    assert_eq!(harvest.tick().await.unwrap(), Outcome::Watched);
-    let params = HarvestParams {
-        rewards_root: B256::repeat_byte(3),
-        reward: I160::try_from(-5).unwrap(),
-        unlocked_mev_reward: U160::from(0),
-        proof: Vec::new(),
-    };
-    {
-        let mut world = world.lock().unwrap();
-        world.state.can_harvest = true;
-        world.tended.blocked = Some(on_its_way());
-        world.harvest = Some(Harvest {
-            params: params.clone(),
-            withdrawable_assets: U256::ZERO,
-        });
-    }
-    assert_eq!(idle(harvest.tick().await), on_its_way());
-    {
-        let mut world = world.lock().unwrap();
-        world.tended.blocked = None;
-        world.tended.mined.push(Mined {
-            tx: B256::repeat_byte(2),
-            block: 10,
-            keys: Vec::new(),
-            cost: None,
-        });
-    }
-    assert_eq!(
-        harvest.tick().await.unwrap(),
-        Outcome::Acted,
-        "what was sent before is mined"
-    );
-    assert!(
-        world.lock().unwrap().sent.is_empty(),
-        "and the view is from before that"
-    );
-    assert_eq!(harvest.tick().await.unwrap(), Outcome::Acted);
-    let world = world.lock().unwrap();
-    assert_eq!(
-        (world.sent[0].1.to, &world.sent[0].1.data),
-        (VAULT, &calls::vault_update_state(&params))
-    );
-}
-
-#[tokio::test]
-async fn a_harvest_that_the_keeper_does_not_ask_for_any_more_is_not_wanted() {
-    let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
-    for wanted in [true, false] {
-        {
-            let mut world = world.lock().unwrap();
-            world.state.can_harvest = wanted;
-            world.tended.blocked = Some(on_its_way());
-        }
-        let outcome = if wanted {
-            Outcome::Idle(on_its_way())
-        } else {
-            Outcome::Watched
-        };
-        assert_eq!(
-            harvest.tick().await.unwrap(),
-            outcome,
-            "nothing is told of what is not due"
-        );
-        assert_eq!(world.lock().unwrap().wanted, Some(wanted));
-    }
-}
-
-#[tokio::test]
-async fn a_harvest_at_too_high_a_price_is_told_before_its_file_is_fetched() {
-    let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
-    {
-        let mut world = world.lock().unwrap();
-        world.state.can_harvest = true;
-        world.gas_limit_reached = true;
-        world.no_gateway = true;
-    }
-    assert!(matches!(idle(harvest.tick().await), WhyNot::GasTooHigh { .. }));
-    world.lock().unwrap().gas_limit_reached = false;
-    harvest.tick().await.expect_err("no gateway has the file");
-    world.lock().unwrap().no_gateway = false;
-    let unlisted = idle(harvest.tick().await);
-    assert_eq!(unlisted, WhyNot::NotInRewards { vault: VAULT });
-    assert!(world.lock().unwrap().sent.is_empty());
-}
-
-#[tokio::test]
-async fn a_harvest_that_the_wallet_cannot_pay_is_told_and_not_announced_at_every_block() {
-    let (_, world, _) = duty();
-    let mut harvest = HarvestVault::new(Fake(Arc::clone(&world)), VAULT, "ETH".to_owned());
-    {
-        let mut world = world.lock().unwrap();
-        world.state.can_harvest = true;
-        world.harvest = Some(Harvest {
-            params: HarvestParams {
-                rewards_root: B256::repeat_byte(3),
-                reward: I160::try_from(5).unwrap(),
-                unlocked_mev_reward: U160::from(0),
-                proof: Vec::new(),
-            },
-            withdrawable_assets: U256::ZERO,
-        });
-        // What the offer of 100,000 gas takes, but for one wei.
-        world.state.wallet_balance = U256::from(100_000_u64 * 2_000_000_000 - 1);
-    }
-    let why = idle(harvest.tick().await).to_string();
-    assert!(
-        why.contains(&format!(
-            "the wallet {WALLET} holds 0.0001 ETH, a harvest may cost 0.0002"
-        )),
-        "{why}"
-    );
-    assert!(world.lock().unwrap().sent.is_empty());
-    world.lock().unwrap().state.wallet_balance += U256::from(1);
-    assert_eq!(harvest.tick().await.unwrap(), Outcome::Acted);
-}
-
-#[tokio::test]
 async fn a_registration_that_takes_long_is_tended_at_every_tick_and_told_when_it_is_mined() {
     let (mut duty, world, tree) = duty();
     world.lock().unwrap().slow = true;
@@ -886,85 +685,4 @@ async fn a_deposit_that_is_not_validly_signed_is_never_registered_and_ends_the_r
             assert_eq!((outcome.unwrap(), world.sent[0].0.len()), (Outcome::Acted, registered));
         }
     }
-}
-
-fn poor(world: &Mutex<World>) {
-    world.lock().unwrap().state.withdrawable_assets = U256::from(31 * ETH);
-}
-
-#[tokio::test]
-async fn the_next_keys_are_opened_while_the_vault_waits_for_assets_each_once() {
-    let (mut duty, world, tree, opened) = duty_with(None);
-    poor(&world);
-    let mut ahead = duty.open_ahead();
-    ahead.tick().await.unwrap();
-    assert!(opened.lock().unwrap().is_empty(), "nobody knows what is next yet");
-    assert!(matches!(idle(duty.tick().await), WhyNot::NotEnoughAssets { .. }));
-    assert!(
-        opened.lock().unwrap().is_empty(),
-        "the registration itself opens nothing"
-    );
-    for _ in 0..3 {
-        ahead.tick().await.unwrap();
-        duty.tick().await.unwrap();
-    }
-    let next: Vec<_> = (1..5).map(|position| tree.public_key(position).unwrap()).collect();
-    assert_eq!(*opened.lock().unwrap(), next, "not the one that is registered");
-
-    world.lock().unwrap().state.withdrawable_assets = U256::from(70 * ETH);
-    assert_eq!(duty.tick().await.unwrap(), Outcome::Acted);
-    assert_eq!(opened.lock().unwrap().len(), 4, "the keys were ready");
-}
-
-#[tokio::test]
-async fn keys_that_are_registered_are_forgotten_and_no_others() {
-    let (mut duty, world, tree, opened) = duty_with(None);
-    let mut ahead = duty.open_ahead();
-    poor(&world);
-    duty.tick().await.unwrap();
-    ahead.tick().await.unwrap();
-    world.lock().unwrap().state.deposit_data_index = 3;
-    duty.tick().await.unwrap();
-    ahead.tick().await.unwrap();
-    assert_eq!(opened.lock().unwrap().len(), 4);
-    // As after a chain that went back: what was let go of is opened again, what was kept is not.
-    world.lock().unwrap().state.deposit_data_index = 2;
-    duty.tick().await.unwrap();
-    ahead.tick().await.unwrap();
-    assert_eq!(opened.lock().unwrap()[4..], [tree.public_key(2).unwrap()]);
-}
-
-#[tokio::test]
-async fn no_more_keys_are_opened_than_a_registration_takes() {
-    let (mut duty, world, _, opened) = duty_with(None);
-    // The oracles' config, which the duty has read by then, has a limit of three.
-    world.lock().unwrap().state.wallet_balance = U256::ZERO;
-    assert!(matches!(idle(duty.tick().await), WhyNot::WalletTooPoor { .. }));
-    let mut ahead = duty.open_ahead();
-    ahead.tick().await.unwrap();
-    assert_eq!(opened.lock().unwrap().len(), 3);
-}
-
-#[tokio::test]
-async fn a_key_that_does_not_open_is_tried_once_and_holds_up_no_other() {
-    let (mut duty, world, tree, opened) = duty_with(Some(2));
-    poor(&world);
-    let mut ahead = duty.open_ahead();
-    for _ in 0..3 {
-        duty.tick().await.unwrap();
-        ahead.tick().await.unwrap();
-    }
-    assert_eq!(opened.lock().unwrap().len(), 4);
-    world.lock().unwrap().state.withdrawable_assets = U256::from(33 * ETH);
-    assert_eq!(
-        duty.tick().await.unwrap(),
-        Outcome::Acted,
-        "the one before it registers"
-    );
-    world.lock().unwrap().state.deposit_data_index = 2;
-    let error = duty.tick().await.expect_err("its own turn");
-    assert!(
-        matches!(&error, DutyError::Signer { validator, .. } if *validator == tree.public_key(2).unwrap()),
-        "{error}"
-    );
 }
